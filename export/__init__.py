@@ -1,0 +1,1 @@
+"""Freezes an adapted network into artefacts inside one verified bundle."""

@@ -1,0 +1,129 @@
+"""One YAML file describes a run; each stage reads its own section of it into a closed pydantic model.
+
+    training: {...}     read by `python -m training`
+    export: {...}       read by `python -m export`
+    runtime: {...}      read by `python -m runtime`
+    benchmarks: {...}   read by `python -m benchmarks`
+
+Unknown keys are refused with the nearest valid name. `--set a.b=value` is the only override and passes
+through the same checks.
+"""
+
+import difflib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from runtime.errors import ConfigError
+
+__all__ = ["SECTIONS", "StrictModel", "load_config", "nearest"]
+
+SECTIONS = ("training", "export", "runtime", "benchmarks")
+
+
+class StrictModel(BaseModel):
+    """Base of every config and manifest model: frozen, and closed to unknown keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+Model = TypeVar("Model", bound=StrictModel)
+
+
+def load_config(path: Path, section: str, model: type[Model], overrides: Sequence[str] = ()) -> Model:
+    """Read one stage's section of a run file.
+
+    Args:
+        path: the YAML file.
+        section: one of `SECTIONS`; a missing section is read as empty.
+        model: the closed model of that section.
+        overrides: `key.path=value` texts, relative to the section; values are read as YAML.
+
+    Raises:
+        ConfigError: the file is missing or not YAML, or a key or value is not valid.
+    """
+    document = _read_yaml(path)
+    unknown = [name for name in document if name not in SECTIONS]
+    if unknown:
+        raise ConfigError(f"{path}: unknown section {unknown[0]!r}{nearest(unknown[0], SECTIONS)}")
+    values = document.get(section) or {}
+    for override in overrides:
+        _apply_override(values, override)
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError(f"{path}, section {section}: {_first_problems(error, model)}") from error
+
+
+def nearest(name: str, valid: Sequence[str]) -> str:
+    """A phrase that tells the nearest valid name, or all of them where none is near."""
+    close = difflib.get_close_matches(name, valid, n=1)
+    return f"; did you mean {close[0]!r}?" if close else f"; valid names: {', '.join(valid)}"
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ConfigError(f"config file {path} does not exist") from error
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(f"config file {path} cannot be read: {error}") from error
+    if not isinstance(document, dict):
+        raise ConfigError(f"{path}: expected a mapping with sections {', '.join(SECTIONS)}")
+    return document
+
+
+def _apply_override(values: dict[str, Any], override: str) -> None:
+    key, separator, text = override.partition("=")
+    if not separator:
+        raise ConfigError(f"--set {override!r}: expected key=value, for example --set seed=1")
+    *parents, last = key.split(".")
+    for parent in parents:
+        values = values.setdefault(parent, {})
+        if not isinstance(values, dict):
+            raise ConfigError(f"--set {override!r}: {parent!r} is a value, not a group of keys")
+    try:
+        values[last] = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"--set {override!r}: the value is not YAML: {error}") from error
+
+
+def _first_problems(error: ValidationError, model: type[BaseModel]) -> str:
+    lines = []
+    for problem in error.errors()[:5]:
+        key = ".".join(str(part) for part in problem["loc"])
+        if problem["type"] == "extra_forbidden":
+            siblings = _field_names(model, problem["loc"][:-1])
+            lines.append(f"unknown key {key!r}{nearest(str(problem['loc'][-1]), siblings)}")
+        else:
+            got = "" if problem["type"] == "missing" else f" (got {problem['input']!r})"
+            lines.append(f"{key}: {problem['msg']}{got}")
+    return "; ".join(lines)
+
+
+def _field_names(model: type[BaseModel], location: Sequence[int | str]) -> list[str]:
+    """Names valid at a location of an error; inside a union, those of the member that was chosen."""
+    schema = model.model_json_schema()
+    node: dict[str, Any] = schema
+    for part in location:
+        options = [_resolve(option, schema) for option in node.get("oneOf", node.get("anyOf", [node]))]
+        by_tag = [option for option in options if part in _tags(option)]
+        if by_tag:
+            node = by_tag[0]
+            continue
+        holders = [option for option in options if part in option.get("properties", {})]
+        node = _resolve(holders[0]["properties"][part], schema) if holders else {}
+    options = [_resolve(option, schema) for option in node.get("oneOf", node.get("anyOf", [node]))]
+    return [name for option in options for name in option.get("properties", {})]
+
+
+def _resolve(node: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
+    reference = node.get("$ref")
+    return schema["$defs"][reference.rsplit("/", 1)[1]] if reference else node
+
+
+def _tags(node: dict[str, Any]) -> list[Any]:
+    return [prop["const"] for prop in node.get("properties", {}).values() if "const" in prop]

@@ -1,0 +1,68 @@
+"""Every error a user can cause, in one tree.
+
+    IapcError                  exit status 1
+    |-- ConfigError            exit status 2: a setting, a path in it, or the command line
+    |-- DataError              an image, label map or data folder
+    |-- CheckpointError        a network file that is missing, damaged or of another shape
+    |-- TrainingError          a run that cannot go on (NaN in a loss)
+    |-- BundleError            a bundle that is incomplete, altered or of another version
+    |-- BackendError           an inference engine that is missing or failed
+    |-- FrameError             a frame the bundle cannot take
+    `-- GateError              exit status 3: an artefact that did not pass its gate
+
+A message says what was wrong, what was got, what was expected and how to fix it.
+"""
+
+__all__ = [
+    "BackendError",
+    "BundleError",
+    "CheckpointError",
+    "ConfigError",
+    "DataError",
+    "FrameError",
+    "GateError",
+    "IapcError",
+    "TrainingError",
+]
+
+
+class IapcError(Exception):
+    """Root of the tree; catching it catches every error that is not a bug of ours."""
+
+    exit_status = 1
+
+
+class ConfigError(IapcError):
+    """A setting is unknown, out of range or contradicts another."""
+
+    exit_status = 2
+
+
+class DataError(IapcError):
+    """An image, label map or data folder cannot be used."""
+
+
+class CheckpointError(IapcError):
+    """A network file is missing, damaged, or does not fit the network."""
+
+
+class TrainingError(IapcError):
+    """A run cannot go on; its last good checkpoint is kept."""
+
+
+class BundleError(IapcError):
+    """A bundle is incomplete, altered, or of a schema this version cannot read."""
+
+
+class BackendError(IapcError):
+    """An inference engine is not installed, refused the artefact, or failed."""
+
+
+class FrameError(IapcError):
+    """A frame has the wrong type, shape or values for the bundle."""
+
+
+class GateError(IapcError):
+    """An artefact disagrees with the network it was made from; no bundle was written."""
+
+    exit_status = 3

@@ -1,0 +1,62 @@
+"""Files that are either whole or absent: written beside their place, then renamed into it."""
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from runtime.errors import ConfigError
+
+__all__ = ["replacing", "sha256_of", "writable_folder", "write_json"]
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a temporary path to write; rename it to `path` when the block ends well, delete it otherwise.
+
+    The data is on disk before the rename, so that a power cut leaves the old file or the new one.
+    The temporary name keeps the suffix, because image writers choose a format by it.
+    """
+    handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        with temporary.open("rb") as written:
+            os.fsync(written.fileno())
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_json(path: Path, document: Any) -> None:
+    """Write a JSON document; NaN is refused, because it is not JSON."""
+    text = json.dumps(document, indent=2, allow_nan=False)
+    with replacing(path) as temporary:
+        temporary.write_text(text + "\n", encoding="utf-8")
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file's bytes, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def writable_folder(folder: Path) -> Path:
+    """Create `folder` where needed and prove that it can be written, before hours are spent on what goes there.
+
+    Raises:
+        ConfigError: the folder cannot be created or written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise ConfigError(f"output folder {folder} cannot be written ({error.strerror}); choose another") from error
+    return folder

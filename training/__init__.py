@@ -1,0 +1,1 @@
+"""Adapts a segmentation network to a new domain from unlabelled frames alone."""
