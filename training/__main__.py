@@ -1,0 +1,60 @@
+"""`python -m training COMMAND CONFIG`: the story of stage one, one command per chapter."""
+
+import argparse
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from runtime.command import add_config_arguments, run_command, say
+from runtime.config import load_config
+from runtime.files import writable_folder, write_text
+from training.adapt import adapt, adapted_path
+from training.config import TrainingConfig
+from training.preview import preview
+from training.report import report
+from training.source import train_source
+
+COMMANDS = {
+    "train-source": "train the source network on labelled source frames, where none is given",
+    "adapt": "adapt the source network to unlabelled target frames, then report where test labels exist",
+    "evaluate": "report on networks that are already there",
+    "preview": "draw a contact sheet of the source and target test frames with their labels",
+}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Parse the command line and run one command; exit statuses are those of `runtime.command`."""
+    parser = argparse.ArgumentParser(
+        prog="python -m training",
+        description=__doc__,
+        epilog="Interrupted at any moment, the same command goes on where it stopped. Exit status: 0 done, 1 failed, "
+        "2 bad usage or config, 130 interrupted.",
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, purpose in COMMANDS.items():
+        add_config_arguments(commands.add_parser(name, help=purpose, description=purpose))
+    options = parser.parse_args(arguments)
+    return run_command(lambda: _run(options.command, options.config, options.overrides))
+
+
+def _run(command: str, path: Path, overrides: list[str]) -> Mapping[str, Any]:
+    config = load_config(path, "training", TrainingConfig, overrides)
+    writable_folder(config.output)
+    write_text(config.output / f"{command}.config.json", config.model_dump_json(indent=2) + "\n")
+    match command:
+        case "train-source":
+            return train_source(config)
+        case "adapt":
+            found = adapt(config)
+            say(f"adapted network: {adapted_path(config)}")
+            decided = {key: found[key] for key in ("statistics_share", "scores_before", "scores_after")}
+            return {**report(config), **decided, "checkpoint": str(adapted_path(config))}
+        case "evaluate":
+            return report(config)
+        case _:
+            return preview(config)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,86 @@
+"""Batch-norm statistics: re-estimated on target frames, blended with the source's, chosen without labels.
+
+Under a change of light most of the loss in accuracy is stale statistics, and offline pseudo-labels made with
+them teach exactly that error. How far to move them depends on network and target, so it is measured.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+
+import torch
+from torch import Tensor, nn
+
+__all__ = ["Statistics", "blend", "estimate_statistics", "freeze_affine", "load_statistics", "read_statistics"]
+
+Statistics = dict[str, tuple[Tensor, Tensor]]
+
+
+def read_statistics(network: nn.Module) -> Statistics:
+    """Running mean and variance (each (channels,)) of every batch-norm layer, by layer name."""
+    return {name: (_mean(layer).clone(), _var(layer).clone()) for name, layer in _layers(network)}
+
+
+def load_statistics(network: nn.Module, statistics: Statistics) -> None:
+    """Write statistics as `read_statistics` gives them into the network."""
+    for name, layer in _layers(network):
+        mean, var = statistics[name]
+        _mean(layer).copy_(mean)
+        _var(layer).copy_(var)
+
+
+def blend(source: Statistics, target: Statistics, target_share: float) -> Statistics:
+    """`(1 - share) * source + share * target`, for means and for variances."""
+    return {
+        name: (torch.lerp(source[name][0], mean, target_share), torch.lerp(source[name][1], var, target_share))
+        for name, (mean, var) in target.items()
+    }
+
+
+def estimate_statistics(
+    network: nn.Module, forward: Callable[[Tensor], object], batches: Iterable[Tensor]
+) -> Statistics:
+    """Statistics of the network on a set of batches ("precise BN"): the plain average over all batches.
+
+    Args:
+        network: whose batch-norm layers are read; its mode and its own statistics are left as they were.
+        forward: runs the network on one batch.
+        batches: at least one batch.
+    """
+    kept = read_statistics(network)
+    modes = {module: module.training for module in network.modules()}
+    momenta = {layer: layer.momentum for _, layer in _layers(network)}
+    try:
+        network.eval()
+        for _, layer in _layers(network):
+            layer.reset_running_stats()
+            layer.train()
+            layer.momentum = None  # torch's notation for the cumulative average
+        with torch.no_grad():
+            for batch in batches:
+                forward(batch)
+        return read_statistics(network)
+    finally:
+        load_statistics(network, kept)
+        for module, mode in modes.items():
+            module.training = mode
+        for layer, momentum in momenta.items():
+            layer.momentum = momentum
+
+
+def freeze_affine(network: nn.Module) -> None:
+    """Stop gradients to every batch-norm scale and offset, as the authors' code does while adapting."""
+    for _, layer in _layers(network):
+        layer.requires_grad_(False)
+
+
+def _layers(network: nn.Module) -> Sequence[tuple[str, nn.BatchNorm2d]]:
+    return [(name, module) for name, module in network.named_modules() if isinstance(module, nn.BatchNorm2d)]
+
+
+def _mean(layer: nn.BatchNorm2d) -> Tensor:
+    assert layer.running_mean is not None
+    return layer.running_mean
+
+
+def _var(layer: nn.BatchNorm2d) -> Tensor:
+    assert layer.running_var is not None
+    return layer.running_var

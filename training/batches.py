@@ -1,0 +1,133 @@
+"""What a training step sees, as a pure function of the step.
+
+Order, crops and colours come from (seed, step, place in the batch), never from a running generator: a run can be
+killed at any step and resumed, with any number of loader processes, and sees the same batches.
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple, Protocol, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from training.config import AdaptationConfig, TrainedSource
+from training.data.frames import Frames, LabelledFrames
+from training.photometric import auto_augment, colour_jitter
+from training.pseudo_labels import PseudoLabels
+from training.views import class_rich_crop, crop_image, crop_labels, draw_crop, proportional_crop
+
+__all__ = ["Batch", "SourceBatch", "SourceBatches", "TargetBatch", "TargetBatches", "load_batches"]
+
+
+class Batch(Protocol):
+    """What the trainer knows of a batch: the names of its frames, for error messages."""
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the frames, one per crop."""
+        ...
+
+
+class SourceBatch(NamedTuple):
+    """Labelled source crops: `images` (N, H, W, 3) uint8 RGB, `labels` (N, H, W) int64."""
+
+    names: list[str]
+    images: Tensor
+    labels: Tensor
+
+
+class TargetBatch(NamedTuple):
+    """Three looks of the same places, (N, H, W, 3) uint8 RGB each, and their pseudo-labels (N, H, W) int64.
+
+    `memory` has a fixed scale, `source` a random one, `student` is `source` with its colours changed.
+    """
+
+    names: list[str]
+    memory: Tensor
+    source: Tensor
+    student: Tensor
+    pseudo_labels: Tensor
+
+
+class SourceBatches(Dataset[SourceBatch]):
+    """Batch of a supervised step, by step."""
+
+    def __init__(self, frames: LabelledFrames, config: TrainedSource, seed: int) -> None:
+        """Keep what a step needs; nothing is read yet."""
+        self.frames, self.config, self.seed = frames, config, seed
+
+    def __getitem__(self, step: int) -> SourceBatch:
+        """The batch of one step."""
+        views = self.config.views
+        indices = _frame_order(len(self.frames), self.config.batch_size, self.seed, step)
+        images, labels = [], []
+        for place, index in enumerate(indices):
+            rng = np.random.default_rng([self.seed, step, place])
+            crop = draw_crop(
+                rng, train_hw=views.train_hw, scale=views.scale, crop_hw=views.crop_hw, mirror=views.mirror
+            )
+            cut = crop_image(self.frames.image(index), crop)
+            images.append(colour_jitter(rng, cut, self.config.colour_jitter))
+            labels.append(crop_labels(self.frames.label(index), crop))
+        names = [self.frames.name(index) for index in indices]
+        return SourceBatch(names, _stack(images), _stack(labels).long())
+
+
+class TargetBatches(Dataset[TargetBatch]):
+    """Batch of an adaptation step, by step."""
+
+    def __init__(self, frames: Frames, pseudo_labels: PseudoLabels, config: AdaptationConfig, seed: int) -> None:
+        """Keep what a step needs; nothing is read yet."""
+        self.frames, self.pseudo_labels, self.config, self.seed = frames, pseudo_labels, config, seed
+
+    def __getitem__(self, step: int) -> TargetBatch:
+        """The batch of one step."""
+        indices = _frame_order(len(self.frames), self.config.batch_size, self.seed, step)
+        views = [
+            self._views(np.random.default_rng([self.seed, step, place]), index) for place, index in enumerate(indices)
+        ]
+        memory, source, student, labels = (_stack(list(view)) for view in zip(*views, strict=True))
+        return TargetBatch([self.frames.name(index) for index in indices], memory, source, student, labels.long())
+
+    def _views(self, rng: np.random.Generator, index: int) -> tuple[NDArray[np.uint8], ...]:
+        views = self.config.views
+        image, labels = self.frames.image(index), self.pseudo_labels.label(index)
+        crop = draw_crop(rng, train_hw=views.train_hw, scale=views.scale, crop_hw=views.crop_hw, mirror=views.mirror)
+        crop, label = class_rich_crop(rng, labels, crop, min_classes=self.config.min_classes)
+        memory = crop_image(image, proportional_crop(crop, self.config.memory_hw))
+        source = crop_image(image, crop)
+        # Changed before cropping, as in the authors' code: equalize and autocontrast then see the whole frame.
+        changed = auto_augment(rng, image) if self.config.photometric else image
+        return memory, source, crop_image(changed, crop), label
+
+
+Item = TypeVar("Item", bound=Batch)
+
+
+def load_batches(batches: Dataset[Item], first: int, last: int, *, workers: int) -> Iterator[tuple[int, Item]]:
+    """Steps `first` to `last` - 1 with their batches, prepared ahead by `workers` processes (0: by this one)."""
+    steps = range(first, last)
+    loader = DataLoader(
+        batches,
+        batch_size=None,
+        sampler=steps,
+        num_workers=workers,
+        prefetch_factor=4 if workers else None,
+        pin_memory=torch.cuda.is_available(),
+    )
+    yield from zip(steps, loader, strict=True)
+
+
+def _frame_order(num_frames: int, batch_size: int, seed: int, step: int) -> list[int]:
+    """Frame indices of a step's batch: consecutive places in an endless row of permutations of all frames."""
+    places = range(step * batch_size, (step + 1) * batch_size)
+    epochs = {place // num_frames for place in places}
+    orders = {epoch: np.random.default_rng([seed, epoch]).permutation(num_frames) for epoch in epochs}
+    return [int(orders[place // num_frames][place % num_frames]) for place in places]
+
+
+def _stack(arrays: list[NDArray[np.uint8]]) -> Tensor:
+    return torch.from_numpy(np.stack(arrays))

@@ -1,0 +1,130 @@
+"""Files of weights: safetensors only, so that opening one runs no code; each says what it is.
+
+A *network file* holds a network and the `NetworkSpec` it needs to be rebuilt, so that export and evaluation need
+nothing else. A *state file* holds everything a run needs to go on from a step.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, PositiveInt, ValidationError
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from runtime.config import StrictModel
+from runtime.errors import CheckpointError
+from runtime.files import replacing
+from runtime.labels import LABEL_SPACES, LabelSpace
+from training.frame_network import INPUT_CONVENTIONS, FrameInput, FrameNetwork, InputName
+from training.networks import Backbone, DeepLabV2
+
+__all__ = ["NetworkSpec", "load_network", "load_tensors", "read_tensors", "save_network", "save_tensors"]
+
+NETWORK_KIND = "iapc-network-1"
+
+
+class NetworkSpec(StrictModel):
+    """What is needed to rebuild a network and to feed it, and where it came from."""
+
+    backbone: Backbone
+    input: InputName
+    label_space: str
+    network_hw: tuple[PositiveInt, PositiveInt]
+    provenance: dict[str, Any] = Field(default_factory=dict)
+
+    @property
+    def space(self) -> LabelSpace:
+        """The label space of the network's classes."""
+        return LABEL_SPACES[self.label_space]
+
+    def build(self, *, imagenet: bool = False) -> DeepLabV2:
+        """The network with fresh weights."""
+        return DeepLabV2(self.backbone, self.space.num_classes, imagenet=imagenet)
+
+    def frame_input(self) -> FrameInput:
+        """The network's input convention as a module."""
+        return FrameInput(INPUT_CONVENTIONS[self.input])
+
+    def frame_network(self, network: DeepLabV2, frame_hw: tuple[int, int]) -> FrameNetwork:
+        """The deploy graph of a network for frames of one size."""
+        return FrameNetwork(network, INPUT_CONVENTIONS[self.input], network_hw=self.network_hw, frame_hw=frame_hw)
+
+
+def save_network(path: Path, network: nn.Module, spec: NetworkSpec) -> None:
+    """Write a network file, whole or not at all."""
+    save_tensors(path, network.state_dict(), {"kind": NETWORK_KIND, "spec": spec.model_dump_json()})
+
+
+def load_network(path: Path) -> tuple[DeepLabV2, NetworkSpec]:
+    """Rebuild the network of a network file, on the CPU.
+
+    Raises:
+        CheckpointError: the file is missing, damaged, not a network file, or lacks a tensor.
+    """
+    tensors, metadata = read_tensors(path)
+    if metadata.get("kind") != NETWORK_KIND:
+        raise CheckpointError(
+            f"{path} is not a network file (kind {metadata.get('kind')!r}, expected {NETWORK_KIND!r}); "
+            "give a file that `train-source` or `adapt` wrote"
+        )
+    try:
+        spec = NetworkSpec.model_validate_json(metadata["spec"])
+    except ValidationError as error:
+        raise CheckpointError(f"{path} describes a network this version cannot build: {error}") from error
+    network = spec.build()
+    load_tensors(network, tensors, path)
+    return network, spec
+
+
+def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
+    """Write tensors and texts as one safetensors file, whole or not at all."""
+    with replacing(path) as temporary:
+        save_file({name: tensor.detach().contiguous() for name, tensor in tensors.items()}, temporary, dict(metadata))
+
+
+def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Tensors (on the CPU) and texts of a safetensors file.
+
+    Raises:
+        CheckpointError: the file is missing, truncated, or not safetensors.
+    """
+    if not path.is_file():
+        raise CheckpointError(f"checkpoint {path} does not exist; run `make adapt`, or correct the path in the config")
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(
+            f"checkpoint {path} is damaged or not a safetensors file ({error}); restore it or make it again"
+        ) from error
+
+
+def load_tensors(network: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Load every tensor of a network, refusing a partial load: it looks like success and predicts noise.
+
+    Raises:
+        CheckpointError: a tensor is missing, left over, of another shape, or not finite.
+    """
+    own = network.state_dict()
+    problems = {
+        "missing": sorted(own.keys() - tensors.keys()),
+        "left over": sorted(tensors.keys() - own.keys()),
+        "of another shape": sorted(
+            f"{name} {tuple(tensors[name].shape)} instead of {tuple(own[name].shape)}"
+            for name in own.keys() & tensors.keys()
+            if own[name].shape != tensors[name].shape
+        ),
+        "not finite": sorted(name for name in own.keys() & tensors.keys() if not tensors[name].isfinite().all()),
+    }
+    found = [f"{len(names)} {what} ({', '.join(names[:3])})" for what, names in problems.items() if names]
+    if found:
+        raise CheckpointError(f"checkpoint {path} does not fit the network: tensors {'; '.join(found)}")
+    network.load_state_dict(dict(tensors))
+
+
+def metadata_json(metadata: Mapping[str, str], key: str) -> Any:
+    """A JSON text of a file's metadata, decoded."""
+    return json.loads(metadata[key])

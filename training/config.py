@@ -1,0 +1,168 @@
+"""The `training` section of a run file: one closed tree."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+
+from runtime.config import StrictModel
+from training.data.config import FramesConfig
+from training.frame_network import InputName
+from training.losses import ImportanceForm
+from training.networks import Backbone
+from training.prototypes import AbsentForm
+
+__all__ = [
+    "AdaptationConfig",
+    "GivenSource",
+    "IapcConfig",
+    "NetworkConfig",
+    "OptimizerConfig",
+    "SourceConfig",
+    "TargetConfig",
+    "TrainedSource",
+    "TrainingConfig",
+    "ViewConfig",
+]
+
+Hw = tuple[PositiveInt, PositiveInt]
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+
+
+class NetworkConfig(StrictModel):
+    """DeepLabV2 and what it is shown."""
+
+    backbone: Backbone
+    input: InputName = "rgb_imagenet"
+    network_hw: Hw
+    """Height and width the network sees at evaluation and in the vehicle."""
+    imagenet: bool = False
+    """Start the trunk from torchvision's ImageNet weights; downloads them."""
+
+
+class OptimizerConfig(StrictModel):
+    """Optimiser and schedule; the defaults are the paper's for adaptation (1e-4, head 10x, poly 0.9)."""
+
+    name: Literal["sgd", "adamw"] = "sgd"
+    learning_rate: PositiveFloat = 1e-4
+    head_multiplier: PositiveFloat = 10.0
+    momentum: Share = 0.9
+    weight_decay: NonNegativeFloat = 5e-4
+    warmup: NonNegativeInt = 5000
+    horizon: PositiveInt = 100_000
+    """Step at which the polynomial decay reaches zero; may lie behind the last step."""
+
+
+class ViewConfig(StrictModel):
+    """How training crops are cut from a frame."""
+
+    train_hw: Hw
+    """Size a frame is brought to before random scaling."""
+    scale: tuple[PositiveFloat, PositiveFloat] = (0.8, 1.2)
+    crop_hw: Hw
+    mirror: Share = 0.5
+
+    @model_validator(mode="after")
+    def _crop_fits(self) -> "ViewConfig":
+        low, high = self.scale
+        if low > high:
+            raise ValueError(f"scale={self.scale}: the first must not exceed the second")
+        if any(crop > low * full for crop, full in zip(self.crop_hw, self.train_hw, strict=True)):
+            raise ValueError(f"crop_hw={self.crop_hw} does not fit into train_hw={self.train_hw} at scale {low}")
+        return self
+
+
+class TrainedSource(StrictModel):
+    """The source network is trained here, on labelled source frames."""
+
+    kind: Literal["train"]
+    frames: FramesConfig
+    validation: FramesConfig | None = None
+    """Labelled source frames for the report alone."""
+    views: ViewConfig
+    iterations: PositiveInt
+    batch_size: Annotated[int, Field(ge=2)]
+    optimizer: OptimizerConfig
+    colour_jitter: Share = 0.4
+    """Strength of random brightness, contrast and saturation; report it with every figure, it moves all of them."""
+    checkpoint_every: PositiveInt = 100
+
+
+class GivenSource(StrictModel):
+    """The source network is a checkpoint that `train-source` wrote earlier."""
+
+    kind: Literal["checkpoint"]
+    path: Path
+
+
+SourceConfig = Annotated[TrainedSource | GivenSource, Field(discriminator="kind")]
+
+
+class TargetConfig(StrictModel):
+    """Target frames. Only `test` may have labels, and only the report reads them."""
+
+    adapt: FramesConfig
+    test: FramesConfig | None = None
+
+
+class IapcConfig(StrictModel):
+    """IAPC (arXiv 2306.01598). Defaults are the corrected form; the paper's and the code's are one key away."""
+
+    name: Literal["iapc"]
+    importance: ImportanceForm = "prob_ratio"
+    importance_weighted: NonNegativeFloat = 0.2
+    information: NonNegativeFloat = 0.5
+    diversity: NonNegativeFloat = 0.0
+    """Weight of the divergence from the pseudo-labels' class frequencies, added to the information term."""
+    symmetric: NonNegativeFloat = 0.04
+    enhanced: NonNegativeFloat = 2.0
+    temperature: PositiveFloat = 0.1
+    """Of the prototype distribution; the paper has 1.0."""
+    absent: AbsentForm = "mask"
+    """Similarity to classes absent from an image; the paper's code has `zero`."""
+    ema_momentum: Share = 0.9999
+    rare_boost: Annotated[float, Field(ge=1.0)] = 7.0
+    """1 switches the class weights off."""
+
+
+class PseudoLabelConfig(StrictModel):
+    """Offline labels: softmax maps summed over scales, each also mirrored; dense, no threshold."""
+
+    scales: tuple[PositiveFloat, ...] = (1.0, 1.25, 0.75)
+    mirror: bool = True
+
+
+class AdaptationConfig(StrictModel):
+    """One adaptation run."""
+
+    method: IapcConfig
+    pseudo_labels: PseudoLabelConfig = PseudoLabelConfig()
+    statistics_share: Share | Literal["auto"] = "auto"
+    """Share of target batch-norm statistics blended in before anything is labelled; 0 is the paper's choice."""
+    student_statistics: Literal["batch", "fixed"] = "batch"
+    """Student normalises by the batch (the paper) or by the blended statistics."""
+    views: ViewConfig
+    memory_hw: Hw
+    """Size of the frame from which the memory network's crop is cut."""
+    min_classes: PositiveInt = 11
+    """A crop is redrawn, up to ten times, until its pseudo-labels have this many classes."""
+    photometric: bool = True
+    iterations: PositiveInt
+    batch_size: Annotated[int, Field(ge=2)]
+    optimizer: OptimizerConfig = OptimizerConfig()
+    checkpoint_every: PositiveInt = 50
+
+
+class TrainingConfig(StrictModel):
+    """Everything `python -m training` needs for one run."""
+
+    output: Path
+    seed: NonNegativeInt = 0
+    label_space: Literal["cityscapes19", "synthia16", "synthia13", "camvid11"]
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    workers: NonNegativeInt = 1
+    network: NetworkConfig
+    source: SourceConfig
+    target: TargetConfig
+    adaptation: AdaptationConfig

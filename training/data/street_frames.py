@@ -1,0 +1,70 @@
+"""Rendered streets as frames: nothing is stored, a frame is a pure function of its seed."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training.data.label_maps import train_ids_of
+from training.streets.render import render_frame
+
+__all__ = ["LabelledStreetFrames", "StreetFrames"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StreetFrames:
+    """Frames of the seeds `first` to `first + count - 1`."""
+
+    domain: Literal["source", "target"]
+    first: int
+    count: int
+    height: int
+    width: int
+
+    def __len__(self) -> int:
+        """Number of frames."""
+        return self.count
+
+    def name(self, index: int) -> str:
+        """Domain and seed of a frame, such as streets-target-000017."""
+        return f"streets-{self.domain}-{self.seed(index):06d}"
+
+    def seed(self, index: int) -> int:
+        """Seed of a frame.
+
+        Raises:
+            IndexError: there is no such frame.
+        """
+        return range(self.first, self.first + self.count)[index]
+
+    def image(self, index: int) -> NDArray[np.uint8]:
+        """A frame, (H, W, 3) RGB uint8."""
+        image, _ = render_frame(self.domain, self.seed(index), height=self.height, width=self.width)
+        return image
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LabelledStreetFrames:
+    """Rendered streets with the label maps they were painted from; `table` leads from their ids to train ids."""
+
+    frames: StreetFrames
+    table: NDArray[np.int16]
+
+    def __len__(self) -> int:
+        """Number of frames."""
+        return len(self.frames)
+
+    def name(self, index: int) -> str:
+        """Domain and seed of a frame, such as streets-target-000017."""
+        return self.frames.name(index)
+
+    def image(self, index: int) -> NDArray[np.uint8]:
+        """A frame, (H, W, 3) RGB uint8."""
+        return self.frames.image(index)
+
+    def label(self, index: int) -> NDArray[np.uint8]:
+        """The label map of a frame, (H, W) uint8 train ids."""
+        frames = self.frames
+        _, ids = render_frame(frames.domain, frames.seed(index), height=frames.height, width=frames.width)
+        return train_ids_of(ids, self.table, f"of {self.name(index)}")

@@ -1,0 +1,32 @@
+"""Accuracy of a network on labelled frames, through the very graph that is deployed."""
+
+import torch
+from tqdm import tqdm
+
+from runtime.metrics import ConfusionMatrix
+from training.checkpoint import NetworkSpec
+from training.data.frames import LabelledFrames
+from training.device import Compute
+from training.networks import DeepLabV2
+
+__all__ = ["evaluate"]
+
+
+def evaluate(
+    network: DeepLabV2, spec: NetworkSpec, frames: LabelledFrames, compute: Compute, *, title: str
+) -> ConfusionMatrix:
+    """Confusion matrix of a network over all frames, single scale, at the frames' own size, in float32.
+
+    Frames may differ in size; each size gets its own deploy graph.
+    """
+    matrix = ConfusionMatrix(spec.space.num_classes)
+    graphs = {}
+    for index in tqdm(range(len(frames)), desc=title, unit="frame", dynamic_ncols=True, mininterval=1):
+        image = frames.image(index)
+        frame_hw = (image.shape[0], image.shape[1])
+        if frame_hw not in graphs:
+            graphs[frame_hw] = spec.frame_network(network, frame_hw).to(compute.device)
+        with torch.no_grad():
+            labels, _ = graphs[frame_hw](torch.from_numpy(image).to(compute.device)[None])
+        matrix.update(frames.label(index), labels[0].cpu().numpy())
+    return matrix

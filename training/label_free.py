@@ -1,0 +1,86 @@
+"""Scores of a network on unlabelled frames, and the share of target statistics they choose.
+
+Each score alone can be fooled (entropy by collapse to one class), so several are logged.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+import torch
+from torch import Tensor
+
+from training.batch_norm import Statistics, blend, load_statistics
+from training.device import Compute
+from training.networks import DeepLabV2
+
+__all__ = ["LabelFreeScores", "choose_share", "score"]
+
+SHARES = (0.0, 0.15, 0.3, 0.5, 0.7, 0.85, 1.0)
+SAMPLED_PIXELS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class LabelFreeScores:
+    """What can be said of predictions without labels.
+
+    `entropy`: mean, in nats; lower is surer. `neighbourhood_density`: soft neighbourhood density (Saito et al.,
+    ICCV 2021), higher is better clustered. `mirror_agreement`: share of pixels that keep their label when the
+    frame is mirrored. `num_classes`: classes that win at least one pixel in a thousand.
+    """
+
+    entropy: float
+    neighbourhood_density: float
+    mirror_agreement: float
+    num_classes: int
+
+    def as_dict(self) -> dict[str, float]:
+        """The scores by name, rounded for people."""
+        return {name: round(value, 4) for name, value in asdict(self).items()}
+
+
+@torch.no_grad()
+def score(network: DeepLabV2, images: Sequence[Tensor], compute: Compute) -> LabelFreeScores:
+    """Label-free scores of a network, put in evaluation mode, on batches (N, 3, H, W) of network input."""
+    network.eval()
+    entropies, densities, agreements, counts = [], [], [], torch.zeros(1)
+    for image in images:
+        with compute.autocast():
+            logits, mirrored = network(image).logits.float(), network(image.flip(3)).logits.float().flip(3)
+        log_probs = logits.log_softmax(dim=1)
+        labels = logits.argmax(dim=1)
+        entropies.append(-(log_probs.exp() * log_probs).sum(dim=1).mean())
+        agreements.append((labels == mirrored.argmax(dim=1)).float().mean())
+        densities.append(_neighbourhood_density(log_probs.exp()))
+        counts = counts + torch.bincount(labels.flatten().cpu(), minlength=logits.shape[1])
+    return LabelFreeScores(
+        entropy=float(torch.stack(entropies).mean()),
+        neighbourhood_density=float(torch.stack(densities).mean()),
+        mirror_agreement=float(torch.stack(agreements).mean()),
+        num_classes=int((counts > 0.001 * counts.sum()).sum()),
+    )
+
+
+def choose_share(
+    network: DeepLabV2, images: Sequence[Tensor], *, source: Statistics, target: Statistics, compute: Compute
+) -> tuple[float, dict[float, LabelFreeScores]]:
+    """The share of target statistics at which predictions are surest, and the scores of all shares tried.
+
+    The network is left with its source statistics.
+    """
+    scores = {}
+    for share in SHARES:
+        load_statistics(network, blend(source, target, share))
+        scores[share] = score(network, images, compute)
+    load_statistics(network, source)
+    return min(scores, key=lambda share: scores[share].entropy), scores
+
+
+def _neighbourhood_density(probs: Tensor) -> Tensor:
+    """Mean entropy of each pixel's similarity distribution over other pixels, (N, C, h, w) -> scalar."""
+    vectors = torch.nn.functional.normalize(probs.flatten(2), dim=1)
+    step = max(1, vectors.shape[2] // SAMPLED_PIXELS)
+    vectors = vectors[:, :, ::step]
+    similarity = vectors.transpose(1, 2) @ vectors / 0.05
+    similarity.diagonal(dim1=1, dim2=2).fill_(float("-inf"))
+    log_probs = similarity.log_softmax(dim=2)
+    return -(log_probs.exp() * log_probs.clamp(min=-1e4)).sum(dim=2).mean()

@@ -1,0 +1,137 @@
+"""IAPC: importance-aware and prototype-contrast learning (arXiv 2306.01598), source-free.
+
+Three networks start from the same weights: the frozen source network judges how far a pixel can be trusted
+(importance), the memory network, a slow moving average of the student, gives the prototypes, and the student,
+which is what is delivered, learns on photometrically changed views.
+"""
+
+import copy
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from training.batch_norm import freeze_affine
+from training.batches import TargetBatch
+from training.class_weights import RareClassWeights
+from training.config import IapcConfig
+from training.device import Compute
+from training.frame_network import FrameInput
+from training.losses import (
+    importance_map,
+    importance_weighted_loss,
+    information_maximisation_loss,
+    nearest_labels,
+    prior_divergence,
+    prototype_enhanced_loss,
+    prototype_symmetric_loss,
+)
+from training.networks import DeepLabV2, NetworkOutput, upsample
+from training.prototypes import class_prototypes, prototype_similarity
+
+__all__ = ["Iapc"]
+
+
+class Iapc:
+    """The four terms of IAPC on one batch of target views."""
+
+    def __init__(
+        self,
+        source: DeepLabV2,
+        frame_input: FrameInput,
+        config: IapcConfig,
+        *,
+        class_prior: Tensor,
+        has_fixed_statistics: bool,
+        compute: Compute,
+    ) -> None:
+        """Make the three networks.
+
+        Args:
+            source: the source network, statistics already blended; it is kept and frozen.
+            frame_input: its input convention.
+            config: weights and forms of the terms.
+            class_prior: (C,) class frequencies of the pseudo-labels, for the optional diversity term.
+            has_fixed_statistics: normalise the student by its stored statistics instead of the batch's.
+            compute: device and precision.
+        """
+        self.source = source.eval().requires_grad_(False)
+        # Batch statistics, as in the authors' code; copied buffers would do as well, which it never uses.
+        self.memory = copy.deepcopy(source).train(not has_fixed_statistics)
+        self.student = copy.deepcopy(source).requires_grad_(True).train(not has_fixed_statistics)
+        freeze_affine(self.student)
+        self.frame_input = frame_input
+        self.config = config
+        self.compute = compute
+        self.class_prior = class_prior
+        self.class_weights = RareClassWeights(len(class_prior), boost=config.rare_boost, device=compute.device)
+
+    def losses(self, batch: TargetBatch) -> dict[str, Tensor]:
+        """The weighted terms `importance_weighted`, `information`, `symmetric` and `enhanced`."""
+        hw = (int(batch.pseudo_labels.shape[1]), int(batch.pseudo_labels.shape[2]))
+        with torch.no_grad(), self.compute.autocast():
+            source_logits = self.source(self.frame_input(batch.source)).logits
+            memory: NetworkOutput = self.memory(self.frame_input(batch.memory))
+        with self.compute.autocast():
+            student: NetworkOutput = self.student(self.frame_input(batch.student))
+        logits = upsample(student.logits, hw)
+        importance = importance_map(upsample(source_logits, hw), self.config.importance)
+        return self._terms(logits, self._similarity(student, memory), importance, batch.pseudo_labels)
+
+    def _similarity(self, student: NetworkOutput, memory: NetworkOutput) -> Tensor:
+        """Similarity of student features to the memory's prototypes.
+
+        The reference code takes the memory's labels from logits upsampled to the crop and sampled down again;
+        the argmax at feature resolution is the same up to half a cell, and free.
+        """
+        num_classes = memory.logits.shape[1]
+        prototypes = class_prototypes(memory.features.float(), memory.logits.argmax(dim=1), num_classes)
+        return prototype_similarity(student.features.float(), prototypes, self.config.absent)
+
+    def _terms(
+        self, logits: Tensor, similarity: Tensor, importance: Tensor, pseudo_labels: Tensor
+    ) -> dict[str, Tensor]:
+        config = self.config
+        class_weights = self.class_weights.update(pseudo_labels)
+        hw = (int(logits.shape[2]), int(logits.shape[3]))
+        prototype_labels = nearest_labels(similarity.argmax(dim=1), hw)
+        information = config.information * information_maximisation_loss(logits)
+        if config.diversity > 0:
+            information = information + config.diversity * prior_divergence(logits, self.class_prior)
+        return {
+            "importance_weighted": config.importance_weighted
+            * importance_weighted_loss(logits, pseudo_labels, importance, class_weights),
+            "information": information,
+            "symmetric": config.symmetric
+            * prototype_symmetric_loss(logits, similarity, temperature=config.temperature),
+            "enhanced": config.enhanced
+            * prototype_enhanced_loss(logits, prototype_labels, pseudo_labels, class_weights),
+        }
+
+    @torch.no_grad()
+    def after_step(self) -> None:
+        """Move the memory towards the student.
+
+        The reference code does this at the start of the next step, which is the same but for the last.
+        """
+        ema_update(self.memory, self.student, momentum=self.config.ema_momentum)
+
+    def state(self) -> dict[str, Tensor]:
+        """The memory network and the running class weights; the source network never changes."""
+        memory = {f"memory/{name}": tensor for name, tensor in self.memory.state_dict().items()}
+        return {**memory, "often": self.class_weights.often}
+
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        """Put back what `state` gave."""
+        self.memory.load_state_dict(
+            {name.removeprefix("memory/"): tensor for name, tensor in state.items() if name.startswith("memory/")}
+        )
+        self.class_weights.often = state["often"].to(self.compute.device)
+
+
+def ema_update(memory: torch.nn.Module, student: torch.nn.Module, *, momentum: float) -> None:
+    """`momentum * memory + (1 - momentum) * student` for parameters; buffers are copied (authors' code)."""
+    for mean, weight in zip(memory.parameters(), student.parameters(), strict=True):
+        mean.lerp_(weight, 1.0 - momentum)
+    for kept, buffer in zip(memory.buffers(), student.buffers(), strict=True):
+        kept.copy_(buffer)

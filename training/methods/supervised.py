@@ -1,0 +1,42 @@
+"""Supervised training of the source network on labelled source frames."""
+
+from collections.abc import Mapping
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from runtime.labels import IGNORE_INDEX
+from training.batches import SourceBatch
+from training.device import Compute
+from training.frame_network import FrameInput
+from training.networks import DeepLabV2, upsample
+
+__all__ = ["Supervised"]
+
+
+class Supervised:
+    """Cross-entropy to the labels, mean over the labelled pixels."""
+
+    def __init__(self, student: DeepLabV2, frame_input: FrameInput, compute: Compute) -> None:
+        """Put the student in training mode."""
+        self.student = student.train()
+        self.frame_input = frame_input
+        self.compute = compute
+
+    def losses(self, batch: SourceBatch) -> dict[str, Tensor]:
+        """One term, `cross_entropy`; 0 for a batch without a labelled pixel."""
+        with self.compute.autocast():
+            logits = self.student(self.frame_input(batch.images)).logits
+        hw = (int(batch.labels.shape[1]), int(batch.labels.shape[2]))
+        total = F.cross_entropy(upsample(logits, hw), batch.labels, ignore_index=IGNORE_INDEX, reduction="sum")
+        return {"cross_entropy": total / (batch.labels != IGNORE_INDEX).sum().clamp(min=1)}
+
+    def after_step(self) -> None:
+        """Nothing follows the student."""
+
+    def state(self) -> dict[str, Tensor]:
+        """No state besides the student."""
+        return {}
+
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        """No state besides the student."""

@@ -1,0 +1,95 @@
+"""What an adaptation was worth, where the target has a labelled test set: figures, a table and a picture.
+
+This is the only part of `adapt` that sees a target label, and it runs when the adapted network is already on disk.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from runtime.command import say
+from runtime.files import write_json
+from runtime.metrics import ConfusionMatrix
+from training.adapt import adapted_path, target_statistics
+from training.batch_norm import blend, load_statistics, read_statistics
+from training.checkpoint import NetworkSpec, load_network
+from training.config import TrainingConfig
+from training.data.frames import LabelledFrames
+from training.data.open import open_frames, open_labelled_frames
+from training.device import Compute, choose_compute
+from training.evaluate import evaluate
+from training.networks import DeepLabV2
+from training.pictures import write_comparison
+from training.source import source_path
+
+__all__ = ["report"]
+
+HALF = 0.5
+
+
+def report(config: TrainingConfig) -> dict[str, Any]:
+    """Evaluate source, batch-norm baselines and adapted network on the target's test set.
+
+    Writes `report.json` (mIoU and IoU per class of every row) and `comparison.png`, and prints the table.
+
+    Returns:
+        Key figures: `source_miou`, `bn_miou` (statistics replaced), `bn_half_miou` (half blended),
+        `adapted_miou`; empty where the config names no test set.
+    """
+    if config.target.test is None:
+        say("no labelled target test set is configured: nothing to report against")
+        return {}
+    compute = choose_compute(config.device, config.precision)
+    source, source_spec = load_network(source_path(config))
+    adapted, spec = load_network(adapted_path(config))
+    source_spec = source_spec.model_copy(update={"network_hw": spec.network_hw})
+    test = open_labelled_frames(config.target.test, spec.space)
+    source, adapted = compute.place(source), compute.place(adapted)
+    rows = {"source only": evaluate(source, source_spec, test, compute, title="source only")}
+    rows |= _batch_norm_rows(source, source_spec, config, test, compute)
+    rows["adapted"] = evaluate(adapted, spec, test, compute, title="adapted")
+    source, _ = load_network(source_path(config))
+    picture = config.output / "comparison.png"
+    write_comparison(picture, test, compute.place(source), adapted, spec, compute)
+    return _write(config.output / "report.json", rows, spec, picture)
+
+
+def _batch_norm_rows(
+    source: DeepLabV2, spec: NetworkSpec, config: TrainingConfig, test: LabelledFrames, compute: Compute
+) -> dict[str, ConfusionMatrix]:
+    """The baselines that need no gradient step: the source network with target statistics."""
+    own = read_statistics(source)
+    target = target_statistics(source, spec, open_frames(config.target.adapt), compute)
+    rows = {}
+    for title, share in (("BN replaced", 1.0), ("BN half blended", HALF)):
+        load_statistics(source, blend(own, target, share))
+        rows[title] = evaluate(source, spec, test, compute, title=title)
+    return rows
+
+
+def _write(path: Path, rows: Mapping[str, ConfusionMatrix], spec: NetworkSpec, picture: Path) -> dict[str, Any]:
+    names = spec.space.names
+    document = {
+        title: {"miou": round(matrix.miou(), 2), "iou": dict(matrix.iou_by_name(names))}
+        for title, matrix in rows.items()
+    }
+    write_json(path, document)
+    say(_table(document, names))
+    say(f"picture: {picture}")
+    return {
+        "source_miou": document["source only"]["miou"],
+        "bn_miou": document["BN replaced"]["miou"],
+        "bn_half_miou": document["BN half blended"]["miou"],
+        "adapted_miou": document["adapted"]["miou"],
+        "report": str(path),
+        "picture": str(picture),
+    }
+
+
+def _table(document: Mapping[str, Mapping[str, Any]], names: tuple[str, ...]) -> str:
+    lines = [f"{'IoU in percent':16}" + "".join(f"{title:>17}" for title in document)]
+    for name in names:
+        values = [row["iou"][name] for row in document.values()]
+        lines.append(f"{name:16}" + "".join(f"{'-' if v is None else format(v, '.1f'):>17}" for v in values))
+    lines.append(f"{'mean':16}" + "".join(f"{row['miou']:>17.1f}" for row in document.values()))
+    return "\n".join(lines)

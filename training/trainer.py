@@ -1,0 +1,210 @@
+"""The training loop: steps, learning rate, progress, metrics, resumption. It knows no method.
+
+A state file is written every `checkpoint_every` steps. A run killed at any moment and started again goes on from
+it and, on a CPU, ends with the same bits as one never interrupted, because batches are a function of the step
+(`training.batches`) and the state holds all else.
+"""
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, Protocol, TypeVar
+
+import torch
+from torch import Tensor, nn, optim
+from torch.utils.data import Dataset
+from tqdm import tqdm
+
+from runtime.errors import CheckpointError, TrainingError
+from training.batches import Batch, load_batches
+from training.checkpoint import load_tensors, read_tensors, save_tensors
+from training.config import OptimizerConfig
+from training.device import Compute
+from training.schedule import learning_rate_factor, parameter_groups, set_learning_rate
+
+__all__ = ["Method", "Run", "train"]
+
+STATE_KIND = "iapc-state-1"
+Item_contra = TypeVar("Item_contra", bound=Batch, contravariant=True)
+Item = TypeVar("Item", bound=Batch)
+
+
+class Method(Protocol[Item_contra]):
+    """What is learnt: gives the loss terms of a batch, and has a state of its own besides the student."""
+
+    @property
+    def student(self) -> nn.Module:
+        """The network that is trained."""
+        ...
+
+    def losses(self, batch: Item_contra) -> dict[str, Tensor]:
+        """Weighted scalar terms of one step, by the name they are logged under; the trainer sums them."""
+        ...
+
+    def after_step(self) -> None:
+        """Called after the optimiser moved the student."""
+        ...
+
+    def state(self) -> dict[str, Tensor]:
+        """Tensors besides the student's that the next step depends on."""
+        ...
+
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        """Put back what `state` gave."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Run(Generic[Item]):
+    """One training run."""
+
+    folder: Path
+    """Receives `state.safetensors` and `metrics.jsonl`."""
+    fingerprint: str
+    """Names everything the result depends on; a state of another fingerprint is refused."""
+    batches: Dataset[Item]
+    iterations: int
+    batch_size: int
+    workers: int
+    checkpoint_every: int
+    optimizer: OptimizerConfig
+    compute: Compute
+    title: str
+
+    @property
+    def state_path(self) -> Path:
+        """The file the run resumes from."""
+        return self.folder / "state.safetensors"
+
+
+def train(method: Method[Item], run: Run[Item], to_device: Callable[[Item], Item]) -> None:
+    """Run all steps that are left, then leave the finished state on disk.
+
+    Args:
+        method: holds the student, which is trained in place.
+        run: what to do.
+        to_device: moves a batch to where the method computes.
+
+    Raises:
+        TrainingError: a loss or gradient is NaN or infinite; names the term and the frames.
+        CheckpointError: the state on disk belongs to other settings or is damaged.
+    """
+    optimizer = _build_optimizer(method.student, run.optimizer)
+    scaler = run.compute.scaler()
+    first = _restore(method, optimizer, scaler, run) if run.state_path.exists() else 0
+    if first >= run.iterations:
+        return
+    metrics_path = run.folder / "metrics.jsonl"
+    _keep_metrics_before(metrics_path, first)
+    progress = tqdm(total=run.iterations, initial=first, desc=run.title, unit="step", dynamic_ncols=True, mininterval=1)
+    with progress, metrics_path.open("a", encoding="utf-8") as metrics:
+        started = time.perf_counter()
+        for step, batch in load_batches(run.batches, first, run.iterations, workers=run.workers):
+            terms = _step(method, optimizer, scaler, run, step, to_device(batch))
+            images_per_s = (step + 1 - first) * run.batch_size / (time.perf_counter() - started)
+            metrics.write(json.dumps({"step": step, **terms, "images_per_s": round(images_per_s, 2)}) + "\n")
+            # Metrics before state: a kill in between leaves lines too many, which resuming cuts, never too few.
+            metrics.flush()
+            if (step + 1) % run.checkpoint_every == 0 or step + 1 == run.iterations:
+                _save(method, optimizer, scaler, run, step + 1)
+            progress.set_postfix(
+                {**{k: f"{v:.3f}" for k, v in terms.items() if k != "lr"}, "img/s": f"{images_per_s:.1f}"}
+            )
+            progress.update()
+
+
+def _step(
+    method: Method[Item],
+    optimizer: optim.Optimizer,
+    scaler: torch.amp.GradScaler,
+    run: Run[Item],
+    step: int,
+    batch: Item,
+) -> dict[str, float]:
+    config = run.optimizer
+    factor = learning_rate_factor(step, warmup=config.warmup, horizon=config.horizon)
+    set_learning_rate(optimizer, factor)
+    terms = method.losses(batch)
+    values = {name: float(term.detach()) for name, term in terms.items()}
+    _require_finite(values, step, batch, run)
+    optimizer.zero_grad(set_to_none=True)
+    torch.autograd.backward(scaler.scale(torch.stack(list(terms.values())).sum()))
+    if not scaler.is_enabled():
+        gradients = [p.grad for p in method.student.parameters() if p.grad is not None]
+        _require_finite({"gradient": float(torch.nn.utils.get_total_norm(gradients))}, step, batch, run)
+    scaler.step(optimizer)
+    scaler.update()
+    method.after_step()
+    return {**values, "lr": config.learning_rate * factor}
+
+
+def _require_finite(values: Mapping[str, float], step: int, batch: Batch, run: Run[Any]) -> None:
+    broken = [name for name, value in values.items() if not torch.tensor(value).isfinite()]
+    if broken:
+        kept = f"the last good state is kept in {run.state_path}" if run.state_path.exists() else "no state was written"
+        raise TrainingError(
+            f"{run.title}, step {step}: {broken[0]} is {values[broken[0]]} on frames {', '.join(batch.names)}; {kept}. "
+            "Lower the learning rate, or use precision=fp32, and run again"
+        )
+
+
+def _build_optimizer(student: nn.Module, config: OptimizerConfig) -> optim.Optimizer:
+    groups = parameter_groups(student, learning_rate=config.learning_rate, head_multiplier=config.head_multiplier)
+    if config.name == "adamw":
+        return optim.AdamW(groups, weight_decay=config.weight_decay, betas=(config.momentum, 0.999))
+    return optim.SGD(groups, momentum=config.momentum, nesterov=config.momentum > 0, weight_decay=config.weight_decay)
+
+
+def _named_optimizer_state(student: nn.Module, optimizer: optim.Optimizer) -> dict[str, Tensor]:
+    return {
+        f"optimizer/{name}/{key}": value
+        for name, parameter in student.named_parameters()
+        for key, value in optimizer.state.get(parameter, {}).items()
+        if isinstance(value, Tensor)
+    }
+
+
+def _save(
+    method: Method[Item], optimizer: optim.Optimizer, scaler: torch.amp.GradScaler, run: Run[Item], step: int
+) -> None:
+    tensors = {f"student/{name}": tensor for name, tensor in method.student.state_dict().items()}
+    tensors |= _named_optimizer_state(method.student, optimizer)
+    tensors |= {f"method/{name}": tensor for name, tensor in method.state().items()}
+    metadata = {
+        "kind": STATE_KIND,
+        "step": str(step),
+        "fingerprint": run.fingerprint,
+        "scaler": json.dumps(scaler.state_dict()),
+    }
+    save_tensors(run.state_path, tensors, metadata)
+
+
+def _restore(method: Method[Item], optimizer: optim.Optimizer, scaler: torch.amp.GradScaler, run: Run[Item]) -> int:
+    tensors, metadata = read_tensors(run.state_path)
+    if metadata.get("kind") != STATE_KIND or metadata.get("fingerprint") != run.fingerprint:
+        raise CheckpointError(
+            f"{run.state_path} belongs to a run with other settings, data or weights; "
+            "give this run another output folder, or delete that one to start again"
+        )
+    load_tensors(method.student, _below("student/", tensors), run.state_path)
+    method.load_state(_below("method/", tensors))
+    for name, parameter in method.student.named_parameters():
+        state = _below(f"optimizer/{name}/", tensors)
+        if state:
+            optimizer.state[parameter] = {k: v if k == "step" else v.to(parameter.device) for k, v in state.items()}
+    scaler.load_state_dict(json.loads(metadata["scaler"]))
+    return int(metadata["step"])
+
+
+def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+
+
+def _keep_metrics_before(path: Path, step: int) -> None:
+    """Drop the lines of steps that will run again, and a last line cut short by a kill."""
+    if not path.exists():
+        return
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    path.write_text("".join(lines[:step]), encoding="utf-8")
