@@ -54,5 +54,6 @@ def add_config_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="KEY=VALUE",
-        help="override one key of this stage's section, for example --set seed=1; may be repeated",
+        help="override one key of this stage's section, for example --set seed=1; may be repeated; "
+        "training.seed=1 means the same and is ignored by the other stages",
     )

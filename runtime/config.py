@@ -33,29 +33,37 @@ class StrictModel(BaseModel):
 Model = TypeVar("Model", bound=StrictModel)
 
 
-def load_config(path: Path, section: str, model: type[Model], overrides: Sequence[str] = ()) -> Model:
+def load_config(path: Path | None, section: str, model: type[Model], overrides: Sequence[str] = ()) -> Model:
     """Read one stage's section of a run file.
 
     Args:
-        path: the YAML file.
+        path: the YAML file; None where the command line says everything.
         section: one of `SECTIONS`; a missing section is read as empty.
         model: the closed model of that section.
-        overrides: `key.path=value` texts, relative to the section; values are read as YAML.
+        overrides: `key.path=value` texts; values are read as YAML. A path may start with a section's name, and
+            is then meant for that stage alone, so that one list of overrides can serve several stages.
 
     Raises:
         ConfigError: the file is missing or not YAML, or a key or value is not valid.
     """
-    document = _read_yaml(path)
+    document = {} if path is None else _read_yaml(path)
+    place = f"{path or 'command line'}, section {section}"
     unknown = [name for name in document if name not in SECTIONS]
     if unknown:
         raise ConfigError(f"{path}: unknown section {unknown[0]!r}{nearest(unknown[0], SECTIONS)}")
     values = document.get(section) or {}
+    if not isinstance(values, dict):
+        raise ConfigError(f"{place}: expected a mapping of keys to values, got {values!r}")
     for override in overrides:
-        _apply_override(values, override)
+        stage, _, rest = override.partition(".")
+        if stage == section:
+            _apply_override(values, rest)
+        elif stage not in SECTIONS:
+            _apply_override(values, override)
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        raise ConfigError(f"{path}, section {section}: {_first_problems(error, model)}") from error
+        raise ConfigError(f"{place}: {_first_problems(error, model)}") from error
 
 
 def nearest(name: str, valid: Sequence[str]) -> str:

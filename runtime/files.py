@@ -11,7 +11,7 @@ from typing import Any
 
 from runtime.errors import ConfigError
 
-__all__ = ["replacing", "sha256_of", "writable_folder", "write_json"]
+__all__ = ["replacing", "sha256_of", "writable_folder", "write_json", "write_text"]
 
 
 @contextmanager
@@ -36,9 +36,13 @@ def replacing(path: Path) -> Iterator[Path]:
 
 def write_json(path: Path, document: Any) -> None:
     """Write a JSON document; NaN is refused, because it is not JSON."""
-    text = json.dumps(document, indent=2, allow_nan=False)
+    write_text(path, json.dumps(document, indent=2, allow_nan=False) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file, whole or not at all."""
     with replacing(path) as temporary:
-        temporary.write_text(text + "\n", encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8")
 
 
 def sha256_of(path: Path) -> str:

@@ -22,7 +22,7 @@ def read_image(path: Path) -> NDArray[np.uint8]:
     """
     try:
         with Image.open(path) as image:
-            return np.asarray(image.convert("RGB"))
+            return np.array(image.convert("RGB"))
     except FileNotFoundError as error:
         raise DataError(f"image {path} does not exist") from error
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:

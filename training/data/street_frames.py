@@ -1,6 +1,7 @@
 """Rendered streets as frames: nothing is stored, a frame is a pure function of its seed."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -40,8 +41,8 @@ class StreetFrames:
 
     def image(self, index: int) -> NDArray[np.uint8]:
         """A frame, (H, W, 3) RGB uint8."""
-        image, _ = render_frame(self.domain, self.seed(index), height=self.height, width=self.width)
-        return image
+        image, _ = _rendered(self.domain, self.seed(index), self.height, self.width)
+        return image.copy()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,5 +67,13 @@ class LabelledStreetFrames:
     def label(self, index: int) -> NDArray[np.uint8]:
         """The label map of a frame, (H, W) uint8 train ids."""
         frames = self.frames
-        _, ids = render_frame(frames.domain, frames.seed(index), height=frames.height, width=frames.width)
+        _, ids = _rendered(frames.domain, frames.seed(index), frames.height, frames.width)
         return train_ids_of(ids, self.table, f"of {self.name(index)}")
+
+
+# A training sample asks for an image and then for its label: keeping one frame halves its cost.
+@lru_cache(maxsize=1)
+def _rendered(
+    domain: Literal["source", "target"], seed: int, height: int, width: int
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    return render_frame(domain, seed, height=height, width=width)

@@ -1,0 +1,53 @@
+# Every target creates the environment it needs; nothing is installed outside .venv.
+CONFIG ?= configs/streets.yaml
+SET ?=
+VENV ?= .venv
+PYTHON ?= python3
+PY := $(VENV)/bin/python
+# ONNX Runtime comes in two builds that own the same import name.
+ENGINE := $(if $(shell nvidia-smi -L 2>/dev/null),gpu,cpu)
+READY := $(VENV)/ready-$(ENGINE)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup adapt export bench test check report preview clean
+
+help: ## print this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@echo "CONFIG=$(CONFIG) chooses the run; SET='--set seed=1' overrides keys"
+
+setup: $(READY) ## create the environment in .venv
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(PY) -m pip install --quiet --upgrade pip
+	$(PY) -m pip install --quiet --constraint constraints.txt --editable ".[export,$(ENGINE),video,dev]"
+	$(PY) -m pip install --quiet --no-deps --requirement requirements-tensorrt-rtx.txt
+	@touch $@
+
+adapt: $(READY) ## train the source network where none is given, adapt it to the target, report
+	$(PY) -m training train-source $(CONFIG) $(SET)
+	$(PY) -m training adapt $(CONFIG) $(SET)
+
+export: $(READY) ## freeze the adapted network into a verified bundle
+	$(PY) -m export $(CONFIG) $(SET)
+
+bench: $(READY) ## latency of the bundle against PyTorch eager, in the same run
+	$(PY) -m benchmarks latency $(CONFIG) $(SET)
+
+report: $(READY) ## one page on the run: accuracy, bundle, latency
+	$(PY) -m benchmarks report $(CONFIG) $(SET)
+
+preview: $(READY) ## draw frames of the source and of the target with their labels
+	$(PY) -m training preview $(CONFIG) $(SET)
+
+test: $(READY) ## run the tests
+	$(PY) -m pytest
+
+check: $(READY) ## formatting, lint, types, import directions
+	$(PY) -m ruff format --check .
+	$(PY) -m ruff check .
+	$(PY) -m mypy runtime training export benchmarks tests
+	$(VENV)/bin/lint-imports
+
+clean: ## delete the environment and everything runs wrote
+	rm -rf $(VENV) runs build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
