@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from runtime.errors import DataError
 from runtime.files import replacing
@@ -17,6 +17,8 @@ IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff")
 def read_image(path: Path) -> NDArray[np.uint8]:
     """Read an image file as RGB, (H, W, 3) uint8.
 
+    Pillow tells damage in many ways: each exception caught here was seen on a file with one byte changed.
+
     Raises:
         DataError: the file is missing, not an image, or truncated.
     """
@@ -25,7 +27,7 @@ def read_image(path: Path) -> NDArray[np.uint8]:
             return np.array(image.convert("RGB"))
     except FileNotFoundError as error:
         raise DataError(f"image {path} does not exist") from error
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+    except (OSError, SyntaxError, TypeError, ValueError, Image.DecompressionBombError) as error:
         raise DataError(
             f"image {path} cannot be read ({error}); replace the file or remove it from the list"
         ) from error

@@ -46,16 +46,22 @@ def ground(draws: Draws, domain: Domain, style: Style, street: Street) -> Solid:
 
 def _strip(
     shape: ShapeBuilder,
-    left: float,
-    right: float,
+    one_edge: float,
+    other_edge: float,
     role: int,
     *,
     height: float = 0.0,
     reach: tuple[float, float] = (0, 1e3),
 ) -> None:
-    cuts = [reach[0], *(cut for cut in _CUTS_M if reach[0] < cut < reach[1]), min(reach[1], _CUTS_M[-1])]
+    left, right = min(one_edge, other_edge), max(one_edge, other_edge)
+    cuts = _cuts(reach)
     near_to_far = [(right, height, cut) for cut in cuts]
     shape.polygon([*((left, height, cut) for cut in reversed(cuts)), *near_to_far], role)
+
+
+def _cuts(reach: tuple[float, float]) -> list[float]:
+    near, far = reach
+    return [near, *(cut for cut in _CUTS_M if near < cut < far), min(far, _CUTS_M[-1])]
 
 
 def _rectangle(shape: ShapeBuilder, across: Sequence[float], ahead: Sequence[float], role: int) -> None:
@@ -65,12 +71,11 @@ def _rectangle(shape: ShapeBuilder, across: Sequence[float], ahead: Sequence[flo
 
 def _sidewalk(shape: ShapeBuilder, side: Side) -> None:
     inner = side.kerb_m + side.verge_m
-    edges = sorted((side.at(side.kerb_m), side.at(inner + side.walk_m)))
     shape.label, shape.texture = SIDEWALK, PAVING
-    _strip(shape, *edges, SLABS, height=_KERB_M)
+    _strip(shape, side.at(side.kerb_m), side.at(inner + side.walk_m), SLABS, height=_KERB_M)
     if side.verge_m:
         shape.label, shape.texture = TERRAIN, GRASS
-        _strip(shape, *sorted((side.at(side.kerb_m + 0.2), side.at(inner))), LAWN, height=_KERB_M)
+        _strip(shape, side.at(side.kerb_m + 0.2), side.at(inner), LAWN, height=_KERB_M)
 
 
 def _kerb(shape: ShapeBuilder, side: Side, street: Street) -> None:
@@ -78,10 +83,10 @@ def _kerb(shape: ShapeBuilder, side: Side, street: Street) -> None:
     reaches = [(0.0, 1e3)] if street.junction is None else [(0.0, street.junction[0]), (street.junction[1], 1e3)]
     for reach in reaches:
         x = side.at(side.kerb_m)
-        cuts = [reach[0], *(cut for cut in _CUTS_M if reach[0] < cut < reach[1]), min(reach[1], _CUTS_M[-1])]
+        cuts = _cuts(reach)
         low = [(x, 0.0, cut) for cut in cuts]
         shape.polygon([*low, *((x, _KERB_M, cut) for cut in reversed(cuts))], KERB, 0.7)
-        _strip(shape, *sorted((x, x + side.sign * 0.16)), KERB, height=_KERB_M, reach=reach)
+        _strip(shape, x, x + side.sign * 0.16, KERB, height=_KERB_M, reach=reach)
 
 
 def _patch(shape: ShapeBuilder, draws: Draws, street: Street) -> None:

@@ -43,10 +43,10 @@ def conifer(form: int) -> Shape:
     shape = ShapeBuilder(VEGETATION, BARE)
     shape.flat([(-0.18, 0), (0.18, 0), (0.14, 1.6), (-0.14, 1.6)], BARK)
     shape.texture = FOLIAGE
-    for tier in range(5):
-        low, width = 1.0 + 1.55 * tier, 1.9 - 0.34 * tier
-        fringe = [(width * (2 * k / 6 - 1), low + draws.uniform(-0.25, 0.25)) for k in range(7)]
-        shape.flat([*fringe, (0.1, low + 2.4), (-0.1, low + 2.4)], LEAVES, 0.6 + 0.09 * tier)
+    for tier in range(8):
+        low, width = 0.9 + 1.0 * tier, 1.7 - 0.19 * tier
+        fringe = [(width * (k / 5 - 1), low + (0.3 if k % 2 else 0.0) + draws.uniform(-0.15, 0.15)) for k in range(11)]
+        shape.flat([*fringe, (0.25, low + 1.7), (-0.25, low + 1.7)], LEAVES, 0.58 + 0.07 * tier)
     return shape.build()
 
 

@@ -39,14 +39,20 @@ def car(form: int) -> Shape:
     rear, front = -length / 2, length / 2
     shape = ShapeBuilder(CAR)
     _shadow(shape, half + 0.12, rear - 0.25, front + 0.25)
-    lower = shape.frustum((half, 0.28, rear, front), (half * 0.97, belt, rear + 0.06, front - 0.1), BODY)
-    _car_ends(shape, lower)
+    lower = shape.frustum((half * 0.96, 0.24, rear + 0.06, front - 0.06), (half, 0.6, rear, front), BODY, 0.92)
+    for end in ("rear", "front"):
+        shape.detail(lower[end], (0, 0, 1, 0.35), TRIM)
+        shape.detail(lower[end], (0.35, 0.55, 0.65, 0.9), PLATE)
     for side in ("left", "right"):
-        shape.detail(lower[side], (0, 0, 1, 0.22), TRIM)
+        shape.detail(lower[side], (0, 0, 1, 0.2), TRIM)
         for seam in (0.42, 0.66):
             shape.detail(lower[side], (seam, 0.2, seam + 0.008, 1), BODY, 0.45)
+    upper = shape.frustum((half, 0.6, rear, front), (half * 0.94, belt, rear + 0.07, front - 0.28), BODY)
+    shape.detail(upper["front"], (0.26, 0.08, 0.74, 0.6), TRIM)
+    for end, light in (("rear", TAIL_LIGHT), ("front", HEAD_LIGHT)):
+        _end_lights(shape, upper[end], light, 0.15, 0.75)
     _wheels(shape, half, (rear + 0.18 * length, front - 0.2 * length), 0.33)
-    base = (half * 0.93, belt, rear + boot * length, rear + bonnet * length)
+    base = (half * 0.91, belt, rear + boot * length, rear + bonnet * length)
     roof = (half * 0.74, height, rear + roof_start * length, rear + roof_end * length)
     cabin = shape.frustum(base, roof, BODY, 0.95)
     for end in ("rear", "front"):
@@ -59,23 +65,17 @@ def car(form: int) -> Shape:
 
 
 @cache
-def truck(is_box: bool) -> Shape:
-    """A lorry with a closed box, or a tipper with an open bed."""
+def truck(is_box: bool, *, is_oncoming: bool) -> Shape:
+    """A lorry with a closed box, or a tipper with an open bed; the nearer part is painted last."""
     shape = ShapeBuilder(TRUCK)
     _shadow(shape, 1.3, -4.2, 4.2)
     shape.frustum((1.0, 0.5, -4.0, 3.9), (1.0, 1.0, -4.0, 3.9), TRIM)
-    cab = shape.frustum((1.15, 0.5, 2.1, 4.0), (1.1, 2.9 if is_box else 2.7, 2.1, 3.7), BODY)
-    _truck_front(shape, cab)
-    for side in ("left", "right"):
-        shape.detail(cab[side], (0.2, 0.5, 0.75, 0.88), GLASS)
-    top = 3.6 if is_box else 1.9
-    bed = shape.frustum((1.22, 0.95, -4.0, 1.9), (1.22, top, -4.0, 1.9), SECOND_BODY)
-    for side in ("left", "right"):
-        for rib in range(1, 8):
-            shape.detail(bed[side], (rib / 8, 0.03, rib / 8 + 0.012, 0.97), SECOND_BODY, 0.6)
-        if is_box:
-            shape.detail(bed[side], (0.1, 0.42, 0.9, 0.62), BODY, 0.8)
-    _truck_rear(shape, bed)
+    if is_oncoming:
+        _truck_bed(shape, is_box)
+        _truck_cab(shape, is_box)
+    else:
+        _truck_cab(shape, is_box)
+        _truck_bed(shape, is_box)
     _wheels(shape, 1.18, (-2.9, -1.8, 2.9), 0.48)
     return shape.build()
 
@@ -107,13 +107,14 @@ def bus(is_double: bool) -> Shape:
 
 
 @cache
-def tram(num_sections: int) -> Shape:
-    """A tram of joined sections on rails, with rounded ends, a continuous window band and a roof box."""
-    length, label = 8.2, TRAIN
-    shape = ShapeBuilder(label)
+def tram(num_sections: int, *, is_oncoming: bool) -> Shape:
+    """A tram of joined sections with slanted ends, a window band and roof boxes; its far end is painted first."""
+    length = 8.2
+    shape = ShapeBuilder(TRAIN)
     half_length = num_sections * length / 2
     _shadow(shape, 1.3, -half_length, half_length)
-    for section in reversed(range(num_sections)):
+    sections = range(num_sections)
+    for section in sections if is_oncoming else reversed(sections):
         start = -half_length + section * length
         stop = start + length - 0.35
         first, last = section == 0, section == num_sections - 1
@@ -135,9 +136,13 @@ def tram(num_sections: int) -> Shape:
 
 
 def _shadow(shape: ShapeBuilder, half: float, rear: float, front: float) -> None:
+    """Dark ground below a vehicle, and the tyres that show below its ends."""
     label, shape.label = shape.label, ROAD
     shape.polygon(((-half, 0, rear), (half, 0, rear), (half, 0, front), (-half, 0, front)), SHADOW)
     shape.label = label
+    for z in (front - 0.75, rear + 0.75):
+        for x in (0.3 - half, half - 0.3):
+            shape.polygon(((x - 0.12, 0, z), (x + 0.12, 0, z), (x + 0.12, 0.5, z), (x - 0.12, 0.5, z)), TYRE)
 
 
 def _wheels(shape: ShapeBuilder, half: float, axles: tuple[float, ...], radius: float) -> None:
@@ -146,20 +151,6 @@ def _wheels(shape: ShapeBuilder, half: float, axles: tuple[float, ...], radius: 
             for role, size, shade in ((TYRE, 1.2, 0.6), (TYRE, 1.0, 1.0), (RIM, 0.6, 1.0)):
                 centre = (side * (half + 0.02), radius, axle)
                 shape.disc(centre, radius * size, role, shade, across="z", one_sided=side)
-    # Seen along the street, tyres show below the body.
-    for end in (axles[0] - 0.3, axles[-1] + 0.3):
-        for x in (-half + 0.14, half - 0.14):
-            shape.polygon(((x - 0.12, 0, end), (x + 0.12, 0, end), (x + 0.12, 0.36, end), (x - 0.12, 0.36, end)), TYRE)
-
-
-def _car_ends(shape: ShapeBuilder, lower: dict[str, Quad]) -> None:
-    for end, light in (("rear", TAIL_LIGHT), ("front", HEAD_LIGHT)):
-        shape.detail(lower[end], (0, 0, 1, 0.3), TRIM)
-        shape.detail(lower[end], (0.02, 0.28, 0.98, 0.5), BODY, 0.85)
-        shape.detail(lower[end], (0.34, 0.34, 0.66, 0.5), PLATE)
-        if end == "front":
-            shape.detail(lower[end], (0.26, 0.55, 0.74, 0.82), TRIM)
-        _end_lights(shape, lower[end], light, 0.56, 0.86)
 
 
 def _end_lights(shape: ShapeBuilder, face: Quad, light: int, low: float, high: float) -> None:
@@ -174,10 +165,24 @@ def _panes(shape: ShapeBuilder, face: Quad, count: int, band: tuple[float, float
         shape.detail(face, (start, band[0], start + 0.94 / count - 0.012, band[1]), GLASS, emission=0.25)
 
 
-def _truck_front(shape: ShapeBuilder, cab: dict[str, Quad]) -> None:
+def _truck_cab(shape: ShapeBuilder, is_box: bool) -> None:
+    cab = shape.frustum((1.15, 0.5, 2.1, 4.0), (1.1, 2.9 if is_box else 2.7, 2.1, 3.7), BODY)
+    for side, start in (("left", 0.25), ("right", 0.2)):
+        shape.detail(cab[side], (start, 0.5, start + 0.55, 0.88), GLASS)
     shape.detail(cab["front"], (0.06, 0.48, 0.94, 0.86), GLASS)
     shape.detail(cab["front"], (0.2, 0.2, 0.8, 0.4), TRIM)
     _end_lights(shape, cab["front"], HEAD_LIGHT, 0.06, 0.16)
+
+
+def _truck_bed(shape: ShapeBuilder, is_box: bool) -> None:
+    top = 3.6 if is_box else 1.9
+    bed = shape.frustum((1.22, 0.95, -4.0, 1.9), (1.22, top, -4.0, 1.9), SECOND_BODY)
+    for side in ("left", "right"):
+        for rib in range(1, 8):
+            shape.detail(bed[side], (rib / 8, 0.03, rib / 8 + 0.012, 0.97), SECOND_BODY, 0.6)
+        if is_box:
+            shape.detail(bed[side], (0.1, 0.42, 0.9, 0.62), BODY, 0.8)
+    _truck_rear(shape, bed)
 
 
 def _truck_rear(shape: ShapeBuilder, bed: dict[str, Quad]) -> None:

@@ -54,7 +54,7 @@ def rasterise(solids: Sequence[Solid], camera: Camera) -> Raster:
     return Raster(
         camera=camera,
         numbers=numbers,
-        labels=labels[numbers],
+        labels=labels.take(numbers),
         depth_m=_pixel_depth(numbers, _depth_planes(pixels, 1 / depth, starts, sizes)),
         colours=np.concatenate([np.zeros((1, 3), np.float32), *(solid.colours for solid in solids)]),
         textures=np.concatenate([[0], *(solid.shape.textures for solid in solids)]),
@@ -79,6 +79,8 @@ def _visible(
     following[starts + sizes - 1] = starts
     ends = pixels[following]
     doubled_area = np.add.reduceat(pixels[:, 0] * ends[:, 1] - ends[:, 0] * pixels[:, 1], starts)
+    # What covers less than half a pixel would be painted as a whole one.
+    inside &= np.abs(doubled_area) > 1.0
     # Rows count downwards, so a face listed bottom left, bottom right, ... has a negative area from outside.
     inside &= ~one_sided | (doubled_area < 0)
     return np.flatnonzero(inside)
@@ -122,9 +124,8 @@ def _depth_planes(
 
 def _pixel_depth(numbers: NDArray[np.intp], planes: NDArray[np.float32]) -> NDArray[np.float32]:
     height, width = numbers.shape
-    a, b, c, low, high = (planes[:, column][numbers] for column in range(5))
+    a, b, c, low, high = (planes[:, column].take(numbers) for column in range(5))
     columns = np.arange(width, dtype=np.float32) + np.float32(0.5)
     rows = (np.arange(height, dtype=np.float32) + np.float32(0.5))[:, None]
-    inverse = a * columns + b * rows + c
-    depth: NDArray[np.float32] = 1 / np.clip(inverse, low, high)
-    return depth
+    inverse = np.clip(a * columns + b * rows + c, low, high)
+    return np.reciprocal(inverse, dtype=np.float32)

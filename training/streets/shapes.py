@@ -176,9 +176,10 @@ def place(
         scale: of its width, height and length.
         order_m: depth at which it is painted, far to near; its nearest vertex where not given.
     """
-    x, y, z = (shape.vertices * scale).T
     sine, cosine = math.sin(yaw), math.cos(yaw)
-    vertices = np.stack([at[0] + x * cosine + z * sine, y, at[1] - x * sine + z * cosine], axis=1)
+    wide, high, long = scale
+    turned = np.array([(wide * cosine, 0, -wide * sine), (0, high, 0), (long * sine, 0, long * cosine)])
+    vertices = shape.vertices @ turned + (at[0], 0, at[1])
     colours = np.array(palette, dtype=np.float32)[shape.roles] * shape.shades[:, None]
     return Solid(float(vertices[:, 2].min()) if order_m is None else order_m, vertices, shape, colours)
 

@@ -62,7 +62,7 @@ def sample_street(draws: Draws, style: Style, *, has_tracks: bool) -> Street:
     lane = draws.uniform(*style.lane_m)
     drift = draws.uniform(-0.35, 0.35)
     ahead = [drift, *([drift + lane] if draws.chance(style.second_lane) else [])]
-    num_oncoming = draws.integer(1, 2) if draws.chance(0.85) else 0
+    num_oncoming = (2 if draws.chance(style.second_lane) else 1) if draws.chance(0.85) else 0
     oncoming = [drift - lane * (1 + lane_number) for lane_number in range(num_oncoming)]
     tracks = [oncoming[0] if oncoming else drift, *([drift] if draws.chance(0.5) else [])] if has_tracks else []
     left = _sample_side(draws, style, -1, -min([*oncoming, drift]) + lane / 2)

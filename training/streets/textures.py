@@ -57,9 +57,10 @@ def rain() -> NDArray[np.float32]:
 
 def tile(texture: NDArray[np.float32], height: int, width: int, offset: tuple[int, int]) -> NDArray[np.float32]:
     """Repeat a tileable texture over an image, starting at `offset`."""
-    rows = (np.arange(height) + offset[0]) % texture.shape[0]
-    columns = (np.arange(width) + offset[1]) % texture.shape[1]
-    return texture[rows[:, None], columns]
+    rows = texture[(np.arange(height) + offset[0]) % texture.shape[0]]
+    num_repeats = (width + offset[1]) // texture.shape[1] + 1
+    # Joining whole blocks is several times faster than gathering single texels.
+    return np.concatenate([rows[:, offset[1] :], *[rows] * num_repeats], axis=1)[:, :width]
 
 
 def _source_layers() -> list[NDArray[np.float64]]:

@@ -1,0 +1,130 @@
+"""ONNX Runtime on the CPU or on CUDA, exactly as asked: a fallback is an error."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from runtime.errors import BackendError
+
+__all__ = ["OnnxRuntimeBackend"]
+
+OUTPUTS = ("labels", "confidence")
+
+
+class OnnxRuntimeBackend:
+    """An ONNX Runtime session whose input and outputs live in buffers bound once, at opening.
+
+    Args:
+        model: a self-contained ONNX file.
+        frame_hw: frame size that the model must take.
+        threads: CPU threads; None takes every physical core.
+        cuda_device_id: the GPU to use; None stays on the CPU.
+
+    Raises:
+        BackendError: ONNX Runtime is missing, cannot do what was asked, or refuses the model.
+    """
+
+    def __init__(
+        self,
+        model: Path,
+        frame_hw: tuple[int, int],
+        *,
+        threads: int | None = None,
+        cuda_device_id: int | None = None,
+    ) -> None:
+        on_cuda = cuda_device_id is not None
+        ort = _import_onnxruntime("gpu" if on_cuda else "cpu")
+        if on_cuda:
+            _require_cuda(ort)
+        self._session: Any = _open_session(ort, model, threads=threads, cuda_device_id=cuda_device_id)
+        _check_tensors(self._session, model, frame_hw)
+        device = ("cuda", cuda_device_id) if on_cuda else ("cpu", 0)
+        # A frame bound as a numpy array would be copied to a GPU once, at binding, and stay the first frame
+        # for ever; a value on the device is overwritten for each frame instead, the same way on both devices.
+        self._frame: Any = ort.OrtValue.ortvalue_from_shape_and_type((1, *frame_hw, 3), np.uint8, *device)
+        self._binding: Any = self._session.io_binding()
+        self._binding.bind_ortvalue_input("frame", self._frame)
+        self._labels, self._confidence = (_bind_output(ort, self._binding, name, frame_hw) for name in OUTPUTS)
+
+    def infer(self, frame: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        """Labels and confidence of one frame; see `Backend.infer`."""
+        if self._session is None:
+            raise BackendError("the backend is closed; open the bundle again to segment more frames")
+        # update_inplace compares bytes, not types: a float frame of the same byte count would become noise.
+        assert frame.dtype == np.uint8
+        try:
+            self._frame.update_inplace(frame)
+            self._session.run_with_iobinding(self._binding)
+        except Exception as error:  # ONNX Runtime's exceptions share no base but Exception
+            raise BackendError(f"ONNX Runtime failed on a frame: {error}; open the bundle again") from error
+        return self._labels, self._confidence
+
+    def close(self) -> None:
+        """Give back the session's memory; see `Backend.close`."""
+        self._binding = self._frame = self._session = None
+
+
+def _import_onnxruntime(extra: str) -> Any:
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise BackendError(
+            f"ONNX Runtime cannot be imported ({error}); install it with `pip install 'iapc[{extra}]'`"
+        ) from error
+    return onnxruntime
+
+
+def _require_cuda(ort: Any) -> None:
+    available = ort.get_available_providers()
+    if "CUDAExecutionProvider" not in available:
+        raise BackendError(
+            f"provider cuda was asked for, but this ONNX Runtime offers only {', '.join(available)}; run "
+            "`pip uninstall onnxruntime` and `pip install 'iapc[gpu]'`, or set backend.provider to cpu"
+        )
+
+
+def _open_session(ort: Any, model: Path, *, threads: int | None, cuda_device_id: int | None) -> Any:
+    options = ort.SessionOptions()
+    options.inter_op_num_threads = 1
+    if threads is not None:
+        options.intra_op_num_threads = threads
+    if cuda_device_id is None:
+        provider, provider_options = "CPUExecutionProvider", {}
+    else:
+        provider, provider_options = "CUDAExecutionProvider", {"device_id": str(cuda_device_id)}
+        options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
+    try:
+        # From bytes, not from the path: a model could otherwise pull in weight files that no hash covers.
+        session = ort.InferenceSession(
+            model.read_bytes(), options, providers=[(provider, provider_options)], enable_fallback=False
+        )
+    except Exception as error:  # ONNX Runtime's exceptions share no base but Exception
+        raise BackendError(
+            f"ONNX Runtime cannot open {model} with {provider}: {error}; export the bundle again, "
+            "or choose another backend.provider"
+        ) from error
+    if session.get_providers()[0] != provider:
+        raise BackendError(
+            f"ONNX Runtime opened {model} with {', '.join(session.get_providers())} instead of {provider}; "
+            "check the GPU driver and CUDA libraries, or choose another backend.provider"
+        )
+    return session
+
+
+def _check_tensors(session: Any, model: Path, frame_hw: tuple[int, int]) -> None:
+    found = {node.name: (node.type, tuple(node.shape)) for node in (*session.get_inputs(), *session.get_outputs())}
+    shapes = {"frame": (1, *frame_hw, 3), **dict.fromkeys(OUTPUTS, (1, *frame_hw))}
+    expected = {name: ("tensor(uint8)", shape) for name, shape in shapes.items()}
+    if found != expected:
+        raise BackendError(f"{model} has tensors {found}; the manifest promises {expected}; export the bundle again")
+
+
+def _bind_output(ort: Any, binding: Any, name: str, frame_hw: tuple[int, int]) -> NDArray[np.uint8]:
+    """Bind an output to host memory and return a read-only view of it; only the engine writes there."""
+    buffer = np.zeros((1, *frame_hw), dtype=np.uint8)
+    binding.bind_ortvalue_output(name, ort.OrtValue.ortvalue_from_numpy(buffer))
+    view = buffer.view()
+    view.flags.writeable = False
+    return view

@@ -1,0 +1,114 @@
+"""A real bundle, small enough to work out by hand: each pixel's class is its strongest colour channel."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from numpy.typing import NDArray
+from onnx import TensorProto, helper
+
+from runtime.files import sha256_of, write_json
+from runtime.manifest import MANIFEST_NAME, Artefact, BundleFile, ClassInfo, Golden, InputConvention, Manifest, Parity
+
+FRAME_HW = (16, 24)
+MakeBundle = Callable[..., Path]
+
+
+def strongest_channel_model(frame_dtype: int = TensorProto.UINT8) -> bytes:
+    """labels = argmax of R, G, B; confidence = their maximum."""
+    height, width = FRAME_HW
+    identity = helper.make_tensor("weight", TensorProto.FLOAT, [3, 3, 1, 1], np.eye(3, dtype=np.float32).ravel())
+    nodes = [
+        helper.make_node("Cast", ["frame"], ["frame_f32"], to=TensorProto.FLOAT),
+        helper.make_node("Transpose", ["frame_f32"], ["image"], perm=[0, 3, 1, 2]),
+        helper.make_node("Conv", ["image", "weight"], ["logits"]),
+        helper.make_node("ArgMax", ["logits"], ["classes"], axis=1, keepdims=0),
+        helper.make_node("Cast", ["classes"], ["labels"], to=TensorProto.UINT8),
+        helper.make_node("ReduceMax", ["logits"], ["strongest"], axes=[1], keepdims=0),
+        helper.make_node("Cast", ["strongest"], ["confidence"], to=TensorProto.UINT8),
+    ]
+    frame = helper.make_tensor_value_info("frame", frame_dtype, [1, height, width, 3])
+    outputs = [
+        helper.make_tensor_value_info(name, TensorProto.UINT8, [1, height, width]) for name in ("labels", "confidence")
+    ]
+    graph = helper.make_graph(nodes, "strongest_channel", [frame], outputs, [identity])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=10)
+    onnx.checker.check_model(model)
+    return bytes(model.SerializeToString())
+
+
+def _entry(path: Path) -> dict[str, Any]:
+    return {"file": path.name, "sha256": sha256_of(path), "num_bytes": path.stat().st_size}
+
+
+@pytest.fixture
+def make_bundle(tmp_path: Path) -> MakeBundle:
+    """Writes a bundle; arguments replace its network, its golden labels or its artefact's parity."""
+
+    def make(
+        *,
+        model: bytes | None = None,
+        golden_labels: Callable[[NDArray[np.uint8]], NDArray[Any]] = lambda labels: labels,
+        **artefact: Any,
+    ) -> Path:
+        folder = tmp_path / "bundle"
+        folder.mkdir()
+        frames = np.random.default_rng(0).integers(0, 256, (3, *FRAME_HW, 3), dtype=np.uint8)
+        (folder / "fp32.onnx").write_bytes(model or strongest_channel_model())
+        np.save(folder / "golden_frames.npy", frames)
+        np.save(folder / "golden_labels.npy", golden_labels(frames.argmax(axis=-1).astype(np.uint8)))
+        parity = Parity(num_frames=3, label_agreement=1.0, max_confidence_difference=0)
+        described = {"format": "onnx", "precision": "fp32", "parity": parity, **artefact}
+        manifest = Manifest(
+            frame_height=FRAME_HW[0],
+            frame_width=FRAME_HW[1],
+            network_height=FRAME_HW[0],
+            network_width=FRAME_HW[1],
+            input=InputConvention(channel_order="rgb", mean=(0, 0, 0), std=(1, 1, 1)),
+            classes=(
+                ClassInfo(name="road", colour=(128, 64, 128)),
+                ClassInfo(name="sky", colour=(70, 130, 180)),
+                ClassInfo(name="car", colour=(0, 0, 142)),
+            ),
+            artefacts=(Artefact(**_entry(folder / "fp32.onnx"), **described),),
+            golden=Golden(
+                frames=BundleFile(**_entry(folder / "golden_frames.npy")),
+                labels=BundleFile(**_entry(folder / "golden_labels.npy")),
+                num_frames=3,
+            ),
+            provenance={},
+            created_unix_s=0,
+        )
+        write_json(folder / MANIFEST_NAME, manifest.model_dump(mode="json"))
+        return folder
+
+    return make
+
+
+@pytest.fixture
+def bundle(make_bundle: MakeBundle) -> Path:
+    """The bundle as export would write it."""
+    return make_bundle()
+
+
+@pytest.fixture
+def float_input_model() -> bytes:
+    """A network whose frame is float32, which no manifest allows."""
+    return strongest_channel_model(TensorProto.FLOAT)
+
+
+@pytest.fixture
+def striped_frame() -> NDArray[np.uint8]:
+    """Left third red (road), middle green (sky), right blue (car); the blue is the weakest."""
+    frame = np.zeros((*FRAME_HW, 3), dtype=np.uint8)
+    frame[:, :8, 0], frame[:, 8:16, 1], frame[:, 16:, 2] = 250, 200, 150
+    return frame
+
+
+@pytest.fixture
+def striped_labels() -> NDArray[np.uint8]:
+    """What the network must say about `striped_frame`."""
+    return np.repeat(np.array([[0, 1, 2]], dtype=np.uint8), 8, axis=1).repeat(FRAME_HW[0], axis=0)

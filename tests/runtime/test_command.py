@@ -1,0 +1,48 @@
+import json
+
+import pytest
+
+from runtime import errors
+from runtime.command import run_command
+
+
+def test_figures_become_the_last_line_of_stdout(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_command(lambda: {"miou": 71.5, "output": "runs/a"}) == 0
+    assert json.loads(capsys.readouterr().out.splitlines()[-1]) == {"miou": 71.5, "output": "runs/a"}
+
+
+@pytest.mark.parametrize(
+    ("name", "status"),
+    [(name, {"ConfigError": 2, "GateError": 3}.get(name, 1)) for name in errors.__all__],
+)
+def test_each_error_has_its_exit_status_and_one_sentence(
+    name: str, status: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail() -> dict[str, object]:
+        raise getattr(errors, name)("frame 3 is missing")
+
+    assert run_command(fail) == status
+    out, err = capsys.readouterr()
+    assert (out, err) == ("", "error: frame 3 is missing\n")
+
+
+def test_interrupt_exits_with_130(capsys: pytest.CaptureFixture[str]) -> None:
+    def interrupt() -> dict[str, object]:
+        raise KeyboardInterrupt
+
+    assert run_command(interrupt) == 130
+    assert "run the same command again" in capsys.readouterr().err
+
+
+def test_bug_keeps_its_traceback() -> None:
+    def divide() -> dict[str, object]:
+        return {"ratio": 1 / 0}
+
+    with pytest.raises(ZeroDivisionError):
+        run_command(divide)
+
+
+def test_nan_never_reaches_stdout(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        run_command(lambda: {"miou": float("nan")})
+    assert capsys.readouterr().out == ""

@@ -1,0 +1,75 @@
+from pathlib import Path
+
+import pytest
+
+from runtime.config import load_config, nearest
+from runtime.errors import ConfigError
+from runtime.settings import CpuConfig, CudaConfig, RuntimeConfig
+
+
+def load(folder: Path, text: str, *overrides: str) -> RuntimeConfig:
+    path = folder / "run.yaml"
+    path.write_text(text)
+    return load_config(path, "runtime", RuntimeConfig, overrides)
+
+
+def test_missing_section_gives_the_defaults(tmp_path: Path) -> None:
+    assert load(tmp_path, "training: {}") == RuntimeConfig(backend=CpuConfig(threads=None), overlay_opacity=0.5)
+
+
+def test_no_file_gives_the_defaults_and_the_overrides() -> None:
+    assert load_config(None, "runtime", RuntimeConfig) == RuntimeConfig()
+    chosen = load_config(None, "runtime", RuntimeConfig, ["backend.provider=cuda", "backend.device_id=1"])
+    assert chosen.backend == CudaConfig(device_id=1)
+
+
+def test_override_replaces_one_key_of_the_file(tmp_path: Path) -> None:
+    text = "runtime: {overlay_opacity: 0.25, backend: {provider: cpu, threads: 2}}"
+    config = load(tmp_path, text, "backend.threads=3")
+    assert config == RuntimeConfig(backend=CpuConfig(threads=3), overlay_opacity=0.25)
+
+
+def test_config_cannot_be_changed_after_loading() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        RuntimeConfig().overlay_opacity = 0.1  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("runtime: {overlay_opacty: 1}", "unknown key 'overlay_opacty'; did you mean 'overlay_opacity'"),
+        ("runtime: {backend: {provider: cpu, thread: 1}}", "unknown key '.*thread'; did you mean 'threads'"),
+        ("runtime: {backend: {provider: cuda, device: 1}}", "did you mean 'device_id'"),
+        (
+            "runtime: {backend: {provider: cuda, threads: 1}}",
+            "unknown key '.*threads'; valid names: provider, device_id",
+        ),
+        ("runtime: {backend: {provider: tpu}}", "'tpu' .* expected tags: 'cpu', 'cuda'"),
+        ("runtime: {backend: {provider: cpu, threads: 0}}", r"threads: Input should be greater than 0 \(got 0\)"),
+        ("runtme: {}", "unknown section 'runtme'; did you mean 'runtime'"),
+        ("runtime: [1]", r"section runtime: expected a mapping of keys to values, got \[1\]"),
+        ("just text", "expected a mapping with sections"),
+        ("a: [", r"run\.yaml cannot be read"),
+    ],
+)
+def test_mistake_in_the_file_is_named_with_the_nearest_name(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        load(tmp_path, text, "overlay_opacity=0.5")
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("overlay_opacity", "expected key=value"),
+        ("overlay_opacity.red=1", "'overlay_opacity' is a value, not a group of keys"),
+        ("overlay_opacity=[", "the value is not YAML"),
+        ("overlay_opacity=half", "overlay_opacity: Input should be a valid number"),
+    ],
+)
+def test_mistake_in_an_override_is_named(tmp_path: Path, override: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        load(tmp_path, "runtime: {overlay_opacity: 0.25}", override)
+
+
+def test_name_without_neighbour_lists_all() -> None:
+    assert nearest("zzz", ["cpu", "cuda"]) == "; valid names: cpu, cuda"
