@@ -3,7 +3,7 @@
 Each score alone can be fooled (entropy by collapse to one class), so several are logged.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 import torch
@@ -13,7 +13,7 @@ from training.batch_norm import Statistics, blend, load_statistics
 from training.device import Compute
 from training.networks import DeepLabV2
 
-__all__ = ["LabelFreeScores", "choose_share", "score"]
+__all__ = ["LabelFreeScores", "best_share", "choose_share", "score"]
 
 SHARES = (0.0, 0.15, 0.3, 0.5, 0.7, 0.85, 1.0)
 SAMPLED_PIXELS = 100
@@ -63,16 +63,29 @@ def score(network: DeepLabV2, images: Sequence[Tensor], compute: Compute) -> Lab
 def choose_share(
     network: DeepLabV2, images: Sequence[Tensor], *, source: Statistics, target: Statistics, compute: Compute
 ) -> tuple[float, dict[float, LabelFreeScores]]:
-    """The share of target statistics at which predictions are surest, and the scores of all shares tried.
+    """The share of target statistics with the best label-free scores, and the scores of all shares tried.
 
-    The network is left with its source statistics.
+    Entropy falls with the share even where accuracy does not, and agreement with the mirrored frame falls with it
+    where target statistics are wrong for some frames; each relative to its value at share 0, their sum has its
+    minimum where neither is bought with the other. The network is left with its source statistics.
     """
     scores = {}
     for share in SHARES:
         load_statistics(network, blend(source, target, share))
         scores[share] = score(network, images, compute)
     load_statistics(network, source)
-    return min(scores, key=lambda share: scores[share].entropy), scores
+    return best_share(scores), scores
+
+
+def best_share(scores: Mapping[float, LabelFreeScores]) -> float:
+    """The share with the smallest sum of entropy and mirror disagreement, each relative to share 0."""
+    start = scores[0.0]
+
+    def cost(share: float) -> float:
+        disagreement = (1.0 - scores[share].mirror_agreement) / max(1.0 - start.mirror_agreement, 1e-6)
+        return scores[share].entropy / max(start.entropy, 1e-6) + disagreement
+
+    return min(scores, key=cost)
 
 
 def _neighbourhood_density(probs: Tensor) -> Tensor:

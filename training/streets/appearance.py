@@ -127,25 +127,19 @@ def _paint_sky(
 
 
 def _sample_weather(draws: Draws) -> _Weather:
-    tone = draws.uniform(0.85, 1.15)
-    kind = draws.unit()
-    if kind < 0.38:
-        low = draws.pick(((0.80, 0.54, 0.38), (0.58, 0.50, 0.56), (0.78, 0.62, 0.44), (0.46, 0.48, 0.58)))
-        ambient = (0.50 * tone, 0.46 * tone, 0.52 * tone)
-        wetness = draws.pick((0, 0, 0.35))
-        return _Weather(ambient, low, (0.20, 0.25, 0.40), draws.uniform(0.002, 0.008), 1.0, wetness, 0)
-    if kind < 0.6:
-        grey = draws.uniform(0.72, 0.88)
-        ambient = (0.80 * tone, 0.82 * tone, 0.86 * tone)
-        return _Weather(ambient, (grey, grey, grey), (0.62, 0.64, 0.68), draws.uniform(0.002, 0.006), 0.3, 0, 0)
-    if kind < 0.78:
-        grey = draws.uniform(0.66, 0.82)
-        ambient = (0.74 * tone, 0.74 * tone, 0.74 * tone)
-        return _Weather(ambient, (grey, grey, 0.97 * grey), (grey, grey, grey), draws.uniform(0.012, 0.026), 0.5, 0, 0)
-    grey = draws.uniform(0.48, 0.62)
-    ambient = (0.58 * tone, 0.61 * tone, 0.65 * tone)
-    haze, wetness, drops = draws.uniform(0.005, 0.013), draws.uniform(0.35, 0.6), draws.uniform(0.06, 0.14)
-    return _Weather(ambient, (grey, grey, 1.04 * grey), (0.40, 0.43, 0.48), haze, 0.8, wetness, drops)
+    """One autumn evening's drive: the light falls from overcast to dusk, haze and rain come and go."""
+    dusk = draws.uniform(0.0, 1.0)
+    ambient = tuple(
+        day + dusk * (night - day) for day, night in zip((0.74, 0.76, 0.80), (0.46, 0.43, 0.50), strict=True)
+    )
+    glow = draws.pick(((0.80, 0.54, 0.38), (0.58, 0.50, 0.56), (0.78, 0.62, 0.44), (0.46, 0.48, 0.58)))
+    grey = draws.uniform(0.56, 0.74)
+    low = tuple(grey + dusk * (channel - grey) for channel in glow)
+    high = tuple(0.8 * grey + dusk * (channel - 0.8 * grey) for channel in (0.20, 0.25, 0.40))
+    is_wet = draws.chance(0.4)
+    wetness = draws.uniform(0.3, 0.6) if is_wet else 0.0
+    drops = draws.uniform(0.04, 0.10) if is_wet else 0.0
+    return _Weather(ambient, low, high, draws.uniform(0.004, 0.014), 0.4 + 0.6 * dusk, wetness, drops)
 
 
 def _lamplight(raster: Raster, gain: float) -> Pixels:
@@ -186,16 +180,17 @@ def _through_lens(image: Pixels, draws: Draws) -> NDArray[np.uint8]:
     height, width = image.shape[:2]
     rows, columns = np.linspace(-1, 1, height, dtype=np.float32), np.linspace(-1, 1, width, dtype=np.float32)
     fall = 1 - np.float32(draws.uniform(0.1, 0.3)) * (rows[:, None] ** 2 + columns**2) / 2
-    balance = np.array([draws.uniform(0.92, 1.08), 1.0, draws.uniform(0.9, 1.08)])
-    saturation = draws.uniform(0.65, 0.95)
+    # One camera: a cool white balance and pale colours, with what varies from frame to frame on top.
+    balance = np.array([draws.uniform(0.86, 0.92), 1.0, draws.uniform(1.06, 1.14)])
+    saturation = draws.uniform(0.5, 0.65)
     response = (saturation * np.eye(3) + (1 - saturation) / 3) * balance
     # Auto exposure brightens what is too dark, within the reach of a sensor.
-    gain = np.clip(0.34 / image[::4, ::4].mean(), 1.0, 1.45)
+    gain = np.clip(0.34 / image[::4, ::4].mean(), 1.0, 1.4)
     image = (image * fall[..., None]) @ (gain * response).astype(np.float32)
-    levels = np.linspace(0, 1, 256) ** draws.uniform(0.75, 1.0) * 255
+    levels = np.linspace(0, 1, 256) ** draws.uniform(0.95, 1.15) * 255
     developed = np.round(levels).astype(np.uint8)[_to_bytes(image)]
     soft = _soften(developed, draws.uniform(0.4, 0.9) * width / 512)
-    soft += np.float32(draws.uniform(3, 9)) * tile(
+    soft += np.float32(draws.uniform(3, 6)) * tile(
         noise(), height, width, (draws.integer(0, 511), draws.integer(0, 511))
     )
     return np.clip(soft, 0, 255, out=soft).astype(np.uint8)

@@ -1,0 +1,49 @@
+"""`python -m benchmarks COMMAND CONFIG`: what the bundle costs, and one page on the whole run."""
+
+import argparse
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from benchmarks.config import BenchmarksConfig
+from benchmarks.latency import measure_latency
+from benchmarks.report import write_report
+from runtime.command import add_config_arguments, run_command
+from runtime.config import load_config
+from runtime.files import writable_folder, write_text
+
+COMMANDS = {
+    "latency": "time the bundle against PyTorch eager, in the same run and on the same frames",
+    "report": "assemble accuracy, bundle and latency into one Markdown page",
+}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Parse the command line and run one command; exit statuses are those of `runtime.command`."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks",
+        description=__doc__,
+        epilog="Exit status: 0 done, 1 failed, 2 bad usage or config, 3 refused because the bundle gives other labels "
+        "than its network, 130 interrupted.",
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, purpose in COMMANDS.items():
+        add_config_arguments(commands.add_parser(name, help=purpose, description=purpose))
+    options = parser.parse_args(arguments)
+    return run_command(lambda: _run(options.command, options.config, options.overrides))
+
+
+def _run(command: str, path: Path, overrides: list[str]) -> Mapping[str, Any]:
+    config = load_config(path, "benchmarks", BenchmarksConfig, overrides)
+    writable_folder(config.output)
+    write_text(config.output / f"{command}.config.json", config.model_dump_json(indent=2) + "\n")
+    match command:
+        case "latency":
+            return measure_latency(config)
+        case _:
+            return write_report(config, path, overrides)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,30 @@
+"""The `benchmarks` section of a run file."""
+
+from pathlib import Path
+
+from pydantic import PositiveInt
+
+from runtime.config import StrictModel
+from training.data.config import FramesConfig
+
+__all__ = ["BenchmarksConfig"]
+
+
+class BenchmarksConfig(StrictModel):
+    """What is measured, against what, and where the figures go."""
+
+    bundle: Path
+    checkpoint: Path
+    """The network file the bundle was made from; the peer runs it in PyTorch."""
+    frames: FramesConfig
+    """Frames that are shown in rotation; labels are never read."""
+    output: Path
+    """Folder of `latency.json` and `report.md`."""
+    training_output: Path | None = None
+    """Folder in which `python -m training` wrote its report."""
+    num_queries: PositiveInt = 700
+    """Timed frames of each contender; p99 needs 662 of them, p99.9 needs 6636."""
+    warmup: PositiveInt = 20
+    """Frames of each contender before the first timed one."""
+    threads: PositiveInt | None = None
+    """CPU threads of each contender; None takes every physical core."""

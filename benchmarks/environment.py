@@ -1,0 +1,86 @@
+"""Where a figure was measured: without it, a latency means nothing."""
+
+import os
+import platform
+from pathlib import Path
+
+import numpy as np
+import torch
+from pydantic import PositiveInt
+
+from export.provenance import revision
+from runtime.config import StrictModel
+from runtime.errors import BackendError
+
+__all__ = ["Environment", "describe_environment"]
+
+
+class Environment(StrictModel):
+    """Machine, versions and revision of a run; None where the machine does not tell.
+
+    `load_average` counts, over the last minute before the run, processes that wanted a core.
+    """
+
+    cpu: str | None
+    cores: int | None
+    threads: PositiveInt
+    governor: str | None
+    load_average: float | None
+    system: str
+    python: str
+    numpy: str
+    torch: str
+    onnxruntime: str
+    revision: str | None
+
+
+def describe_environment(threads: int) -> Environment:
+    """Describe this machine and the versions in use.
+
+    Args:
+        threads: CPU threads each contender was given.
+
+    Raises:
+        BackendError: ONNX Runtime is not installed.
+    """
+    return Environment(
+        cpu=_cpu_model(),
+        cores=os.cpu_count(),
+        threads=threads,
+        governor=_first_line(Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")),
+        load_average=round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
+        system=platform.platform(),
+        python=platform.python_version(),
+        numpy=np.__version__,
+        torch=torch.__version__,
+        onnxruntime=_onnxruntime_version(),
+        revision=revision(),
+    )
+
+
+def _cpu_model() -> str | None:
+    """The model that Linux names, or whatever else the platform calls its processor."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    named = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return named[0] if named else platform.processor() or None
+
+
+def _first_line(path: Path) -> str | None:
+    """First line of a file; None where the system does not have it, as in most virtual machines."""
+    try:
+        return path.read_text(encoding="utf-8").splitlines()[0]
+    except (OSError, IndexError):
+        return None
+
+
+def _onnxruntime_version() -> str:
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise BackendError(
+            f"ONNX Runtime cannot be imported ({error}); install it with `pip install 'iapc[cpu]'`"
+        ) from error
+    return str(onnxruntime.__version__)

@@ -1,0 +1,153 @@
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from export.bundle import export_bundle, replacing_bundle
+from export.config import ExportConfig
+from export.frozen import freeze
+from runtime.errors import ConfigError, GateError
+from runtime.files import sha256_of
+from runtime.manifest import read_manifest
+from runtime.segmenter import Segmenter
+
+FRAME_HW = (64, 96)
+Frames = NDArray[np.uint8]
+MakeConfig = Callable[..., ExportConfig]
+MakeNetwork = Callable[..., Path]
+
+
+def assert_served_as_by_pytorch(config: ExportConfig, frames: Frames) -> None:
+    network = freeze(config, FRAME_HW).network
+    with torch.inference_mode():
+        labels, confidence = (maps.numpy() for maps in network(torch.from_numpy(frames)))
+    assert len(np.unique(labels)) >= 5
+    with Segmenter.open(config.bundle) as segmenter:
+        for frame, expected_labels, expected_confidence in zip(frames, labels, confidence, strict=True):
+            result = segmenter.segment(frame)
+            assert np.mean(result.labels == expected_labels) >= 0.9999
+            assert np.abs(result.confidence.astype(int) - expected_confidence).max() <= 2
+
+
+def old_bundle(parent: Path) -> Path:
+    bundle = parent / "bundle"
+    bundle.mkdir()
+    (bundle / "manifest.json").write_text("old")
+    return bundle
+
+
+def interrupted_export(bundle: Path) -> None:
+    with replacing_bundle(bundle) as folder:
+        (folder / "fp32.onnx").write_text("half")
+        raise KeyboardInterrupt
+
+
+def test_bundle_holds_what_was_asked_for_and_every_artefact_passed(exported: ExportConfig) -> None:
+    names = ["fp32.onnx", "fp32.torchscript", "golden_frames.npy", "golden_labels.npy", "manifest.json"]
+    assert sorted(path.name for path in exported.bundle.iterdir()) == names
+    assert list(exported.bundle.parent.iterdir()) == [exported.bundle]
+    manifest = read_manifest(exported.bundle)
+    assert [artefact.format for artefact in manifest.artefacts] == ["onnx", "torchscript"]
+    for artefact in manifest.artefacts:
+        assert artefact.parity is not None
+        assert artefact.parity.num_frames == 4
+        assert artefact.parity.label_agreement >= 0.9999
+        assert artefact.parity.max_confidence_difference <= 2
+
+
+def test_manifest_says_how_the_network_is_fed_and_where_it_comes_from(exported: ExportConfig) -> None:
+    manifest = read_manifest(exported.bundle)
+    assert (manifest.frame_height, manifest.frame_width) == FRAME_HW
+    assert (manifest.network_height, manifest.network_width) == FRAME_HW
+    assert (manifest.input.channel_order, manifest.input.mean[0]) == ("rgb", 123.675)
+    assert (len(manifest.classes), manifest.classes[0].name, manifest.classes[0].colour) == (
+        19,
+        "road",
+        (128, 64, 128),
+    )
+    origin = manifest.provenance
+    assert origin["checkpoint_sha256"] == sha256_of(exported.checkpoint)
+    assert origin["training"] == {"seed": 7}
+    assert {"python", "torch", "onnx", "onnxruntime"} <= origin["versions"].keys()
+    assert ExportConfig.model_validate(origin["export"]) == exported
+
+
+def test_runtime_serves_what_pytorch_says(exported: ExportConfig, some_frames: Frames) -> None:
+    assert_served_as_by_pytorch(exported, some_frames)
+
+
+def test_resizing_inside_the_graph_and_bgr_networks_are_served_alike(
+    make_config: MakeConfig, make_network: MakeNetwork, some_frames: Frames
+) -> None:
+    checkpoint = make_network(input="bgr_caffe", network_hw=(32, 48))
+    config = make_config(checkpoint=checkpoint, artefacts=["onnx"], num_golden_frames=1)
+    manifest = export_bundle(config)
+    assert (manifest.network_height, manifest.input.channel_order, manifest.golden.num_frames) == (32, "bgr", 1)
+    assert_served_as_by_pytorch(config, some_frames)
+
+
+def test_bundle_that_the_runtime_would_refuse_is_not_written(make_config: MakeConfig, ill_conditioned: Path) -> None:
+    config = make_config(
+        checkpoint=ill_conditioned, artefacts=["onnx"], min_label_agreement=0.1, max_confidence_difference=255
+    )
+    with pytest.raises(GateError, match=r"the runtime refuses the new bundle.*other labels here than at export"):
+        export_bundle(config)
+    assert list(config.bundle.parent.iterdir()) == []
+
+
+def test_failure_in_the_middle_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        interrupted_export(tmp_path / "new" / "bundle")
+    assert list((tmp_path / "new").iterdir()) == []
+
+
+def test_failure_in_the_middle_leaves_the_old_bundle(tmp_path: Path) -> None:
+    bundle = old_bundle(tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        interrupted_export(bundle)
+    assert [path.name for path in bundle.iterdir()] == ["manifest.json"]
+    assert list(tmp_path.iterdir()) == [bundle]
+
+
+def test_new_bundle_replaces_the_old_one_wholly(tmp_path: Path) -> None:
+    bundle = old_bundle(tmp_path)
+    with replacing_bundle(bundle) as folder:
+        (folder / "other.json").write_text(json.dumps(1))
+        assert (bundle / "manifest.json").read_text() == "old"
+    assert [path.name for path in bundle.iterdir()] == ["other.json"]
+    assert list(tmp_path.iterdir()) == [bundle]
+
+
+def test_folder_that_is_no_bundle_is_not_replaced(tmp_path: Path) -> None:
+    (tmp_path / "photographs").mkdir()
+    (tmp_path / "photographs" / "a.jpg").write_text("dear to someone")
+    with (
+        pytest.raises(ConfigError, match=r"holds 'a\.jpg' and is not a bundle"),
+        replacing_bundle(tmp_path / "photographs"),
+    ):
+        pytest.fail("must not start")
+    assert (tmp_path / "photographs" / "a.jpg").exists()
+
+
+def test_bundle_with_folders_in_it_is_not_replaced(tmp_path: Path) -> None:
+    bundle = old_bundle(tmp_path)
+    (bundle / "notes").mkdir()
+    with pytest.raises(ConfigError, match="is not a bundle"), replacing_bundle(bundle):
+        pytest.fail("must not start")
+
+
+def test_file_in_the_place_of_the_bundle_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "bundle").write_text("")
+    with pytest.raises(ConfigError, match="is a file; choose a folder"), replacing_bundle(tmp_path / "bundle"):
+        pytest.fail("must not start")
+
+
+def test_place_that_cannot_be_written_is_refused_before_any_work(make_config: MakeConfig, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    config = make_config(checkpoint="never read", bundle=tmp_path / "file" / "runs" / "bundle")
+    with pytest.raises(ConfigError, match="cannot be written"):
+        export_bundle(config)
