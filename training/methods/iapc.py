@@ -74,9 +74,10 @@ class Iapc:
             memory: NetworkOutput = self.memory(self.frame_input(batch.memory))
         with self.compute.autocast():
             student: NetworkOutput = self.student(self.frame_input(batch.student))
-        logits = upsample(student.logits, hw)
+        # Once for all terms: at crop resolution this is the dearest operation of the step after the networks.
+        log_probs = upsample(student.logits, hw).log_softmax(dim=1)
         importance = importance_map(upsample(source_logits, hw), self.config.importance)
-        return self._terms(logits, self._similarity(student, memory), importance, batch.pseudo_labels)
+        return self._terms(log_probs, self._similarity(student, memory), importance, batch.pseudo_labels)
 
     def _similarity(self, student: NetworkOutput, memory: NetworkOutput) -> Tensor:
         """Similarity of student features to the memory's prototypes.
@@ -89,23 +90,23 @@ class Iapc:
         return prototype_similarity(student.features.float(), prototypes, self.config.absent)
 
     def _terms(
-        self, logits: Tensor, similarity: Tensor, importance: Tensor, pseudo_labels: Tensor
+        self, log_probs: Tensor, similarity: Tensor, importance: Tensor, pseudo_labels: Tensor
     ) -> dict[str, Tensor]:
         config = self.config
         class_weights = self.class_weights.update(pseudo_labels)
-        hw = (int(logits.shape[2]), int(logits.shape[3]))
+        hw = (int(log_probs.shape[2]), int(log_probs.shape[3]))
         prototype_labels = nearest_labels(similarity.argmax(dim=1), hw)
-        information = config.information * information_maximisation_loss(logits)
+        information = config.information * information_maximisation_loss(log_probs)
         if config.diversity > 0:
-            information = information + config.diversity * prior_divergence(logits, self.class_prior)
+            information = information + config.diversity * prior_divergence(log_probs, self.class_prior)
         return {
             "importance_weighted": config.importance_weighted
-            * importance_weighted_loss(logits, pseudo_labels, importance, class_weights),
+            * importance_weighted_loss(log_probs, pseudo_labels, importance, class_weights),
             "information": information,
             "symmetric": config.symmetric
-            * prototype_symmetric_loss(logits, similarity, temperature=config.temperature),
+            * prototype_symmetric_loss(log_probs, similarity, temperature=config.temperature),
             "enhanced": config.enhanced
-            * prototype_enhanced_loss(logits, prototype_labels, pseudo_labels, class_weights),
+            * prototype_enhanced_loss(log_probs, prototype_labels, pseudo_labels, class_weights),
         }
 
     @torch.no_grad()

@@ -1,0 +1,297 @@
+"""`python -m training adapt` from end to end on five small frames: done once, killed, run again, refused."""
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+
+from runtime.files import sha256_of
+from training.__main__ import main
+from training.checkpoint import NetworkSpec, load_network, read_tensors, save_network, save_tensors
+
+ROOT = Path(__file__).parents[2]
+MakeConfig = Callable[..., str]
+
+# Runs the command and kills itself just before the given rename, with the new file written beside its place.
+KILLED_AT_RENAME = """
+import os, signal, sys, torch
+torch.set_num_threads(1)
+left = int(sys.argv[1])
+def count(event, arguments):
+    global left
+    if event == "os.rename":
+        left -= 1
+        if left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+from training.__main__ import main
+sys.addaudithook(count)
+sys.exit(main(sys.argv[2:]))
+"""
+
+
+def settings(world: Path, output: Path, **adaptation: Any) -> dict[str, Any]:
+    return {
+        "output": str(output),
+        "label_space": "camvid11",
+        "device": "cpu",
+        "precision": "fp32",
+        "workers": 0,
+        "network": {"backbone": "resnet18", "network_hw": [32, 48]},
+        "source": {"kind": "checkpoint", "path": str(world / "source.safetensors")},
+        "target": {"adapt": {"layout": "folder", "root": str(world / "frames")}},
+        "adaptation": {
+            "method": {"name": "iapc", "ema_momentum": 0.9},
+            "pseudo_labels": {"scales": [1.0], "mirror": False},
+            "views": {"train_hw": [64, 96], "scale": [1.0, 1.2], "crop_hw": [32, 48]},
+            "memory_hw": [64, 96],
+            "min_classes": 2,
+            "optimizer": {"learning_rate": 1e-2, "warmup": 0, "horizon": 100},
+            "iterations": 4,
+            "batch_size": 2,
+            "checkpoint_every": 1,
+            **adaptation,
+        },
+    }
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory, make_frames: Callable[..., Path], spec: NetworkSpec) -> Path:
+    """Five unlabelled frames and a source network."""
+    folder = tmp_path_factory.mktemp("world")
+    make_frames(folder / "frames", count=5)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        save_network(folder / "source.safetensors", spec.build(), spec)
+    return folder
+
+
+@pytest.fixture
+def make_config(world: Path, tmp_path: Path) -> MakeConfig:
+    """Writes a run file with output in `tmp_path/out`; arguments replace keys of `adaptation`."""
+
+    def make(**adaptation: Any) -> str:
+        path = tmp_path / "run.yaml"
+        path.write_text(yaml.safe_dump({"training": settings(world, tmp_path / "out", **adaptation)}))
+        return str(path)
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def whole(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Output of a run that was never interrupted."""
+    folder = tmp_path_factory.mktemp("whole")
+    path = folder / "run.yaml"
+    path.write_text(yaml.safe_dump({"training": settings(world, folder / "out")}))
+    assert main(["adapt", str(path)]) == 0
+    return folder / "out"
+
+
+def leftovers(folder: Path) -> list[str]:
+    return [str(path) for path in folder.rglob(".*")]
+
+
+def run_folder(output: Path) -> Path:
+    (folder,) = (output / "adapt").iterdir()
+    return folder
+
+
+def metrics_of(output: Path) -> list[dict[str, float]]:
+    lines = [json.loads(line) for line in (run_folder(output) / "metrics.jsonl").read_text().splitlines()]
+    return [{key: value for key, value in line.items() if key != "images_per_s"} for line in lines]
+
+
+def assert_same_result(first: Path, second: Path) -> None:
+    tensors, others = (read_tensors(output / "adapted.safetensors")[0] for output in (first, second))
+    assert tensors.keys() == others.keys()
+    assert [name for name, tensor in tensors.items() if not torch.equal(tensor, others[name])] == []
+    provenances = [load_network(output / "adapted.safetensors")[1].provenance for output in (first, second)]
+    assert provenances[0] == provenances[1]
+    assert metrics_of(first) == metrics_of(second)
+
+
+# Done once
+
+
+def test_adapted_network_is_written_with_where_it_came_from(whole: Path, world: Path) -> None:
+    _network, spec = load_network(whole / "adapted.safetensors")
+    assert (spec.network_hw, spec.label_space, spec.backbone) == ((32, 48), "camvid11", "resnet18")
+    told = spec.provenance
+    assert (told["made_by"], told["seed"]) == ("adapt", 0)
+    assert told["source_sha256"] == sha256_of(world / "source.safetensors")
+    assert str(told["statistics_share"]) in told["shares_tried"]
+    assert told["scores_before"].keys() == told["scores_after"].keys() >= {"entropy", "mirror_agreement"}
+    assert leftovers(whole) == []
+
+
+def test_adaptation_moves_convolutions_and_statistics_but_no_scale_or_offset(whole: Path, world: Path) -> None:
+    before, after = (read_tensors(path)[0] for path in (world / "source.safetensors", whole / "adapted.safetensors"))
+    changed = {name for name, tensor in before.items() if not torch.equal(tensor, after[name])}
+    assert {"stem.0.weight", "layer4.1.conv2.weight", "classifier.3.weight"} <= changed
+    assert {"stem.1.running_mean", "layer4.1.bn2.running_var"} <= changed
+    assert not any(".bn" in name and name.endswith(("weight", "bias")) for name in changed)
+
+
+def test_run_keeps_its_config_labels_and_metrics_but_not_its_state(whole: Path) -> None:
+    folder = run_folder(whole)
+    assert [line["step"] for line in metrics_of(whole)] == [0, 1, 2, 3]
+    assert metrics_of(whole)[0].keys() == {
+        *("step", "importance_weighted", "information", "symmetric", "enhanced", "lr")
+    }
+    assert sorted(path.name for path in (folder / "pseudo_labels").iterdir()) == [f"{n:06d}.png" for n in range(5)]
+    assert not (folder / "state.safetensors").exists()
+    assert json.loads((whole / "adapt.config.json").read_text())["adaptation"]["iterations"] == 4
+
+
+def test_running_again_does_nothing(
+    whole: Path, world: Path, tmp_path: Path, make_config: MakeConfig, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(whole, tmp_path / "out")
+    before = (tmp_path / "out/adapted.safetensors").stat().st_mtime_ns
+    assert main(["adapt", make_config()]) == 0
+    captured = capsys.readouterr()
+    assert "already adapted" in captured.err
+    figures = json.loads(captured.out.splitlines()[-1])
+    assert figures["checkpoint"] == str(tmp_path / "out/adapted.safetensors")
+    assert figures["scores_after"] == load_network(whole / "adapted.safetensors")[1].provenance["scores_after"]
+    assert (tmp_path / "out/adapted.safetensors").stat().st_mtime_ns == before
+
+
+def test_other_settings_make_another_network(whole: Path, tmp_path: Path, make_config: MakeConfig) -> None:
+    shutil.copytree(whole, tmp_path / "out")
+    assert main(["adapt", make_config(iterations=1, statistics_share=0.0, student_statistics="fixed")]) == 0
+    told = load_network(tmp_path / "out/adapted.safetensors")[1].provenance
+    assert told["settings"] != load_network(whole / "adapted.safetensors")[1].provenance["settings"]
+    assert told["statistics_share"] == 0.0
+    assert len(list((tmp_path / "out/adapt").iterdir())) == 2
+
+
+def test_fixed_statistics_stay_the_sources_where_no_target_share_is_blended_in(
+    world: Path, tmp_path: Path, make_config: MakeConfig
+) -> None:
+    assert main(["adapt", make_config(iterations=1, statistics_share=0.0, student_statistics="fixed")]) == 0
+    paths = (world / "source.safetensors", tmp_path / "out/adapted.safetensors")
+    before, after = (read_tensors(path)[0] for path in paths)
+    assert all(torch.equal(before[name], after[name]) for name in before if name.endswith(("mean", "var")))
+
+
+def test_rendered_streets_go_from_source_training_to_a_report(
+    world: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def streets(domain: str, first: int) -> dict[str, Any]:
+        return {"layout": "streets", "domain": domain, "first": first, "count": 2, "height": 64, "width": 96}
+
+    config = settings(world, tmp_path / "out", iterations=1, statistics_share=0.5)
+    schedule = {key: config["adaptation"][key] for key in ("views", "optimizer", "iterations", "batch_size")}
+    config["label_space"] = "cityscapes19"
+    config["source"] = {
+        "kind": "train",
+        "frames": streets("source", 0),
+        "validation": streets("source", 9),
+        **schedule,
+    }
+    config["target"] = {"adapt": streets("target", 0), "test": streets("target", 9)}
+    path = tmp_path / "run.yaml"
+    path.write_text(yaml.safe_dump({"training": config}))
+    assert main(["train-source", str(path)]) == 0
+    trained = (tmp_path / "out/source.safetensors").read_bytes()
+    assert main(["train-source", str(path)]) == 0
+    assert (tmp_path / "out/source.safetensors").read_bytes() == trained
+    assert "already trained" in capsys.readouterr().err
+    assert main(["adapt", str(path)]) == 0
+    figures = json.loads(capsys.readouterr().out.splitlines()[-1])
+    report = json.loads((tmp_path / "out/report.json").read_text())
+    assert list(report) == ["source only", "BN replaced", "BN half blended", "adapted"]
+    assert figures["adapted_miou"] == report["adapted"]["miou"]
+    assert all(0 <= row["miou"] <= 100 and len(row["iou"]) == 19 for row in report.values())
+    assert leftovers(tmp_path / "out") == []
+
+
+# Killed
+
+
+def test_run_killed_again_and_again_ends_with_the_same_bits(
+    whole: Path, tmp_path: Path, make_config: MakeConfig
+) -> None:
+    """Killed with the initial network, a pseudo-label, a state and the adapted network half in place."""
+    config = make_config()
+    for renames in (2, 4, 6, 4):
+        command = [sys.executable, "-c", KILLED_AT_RENAME, str(renames), "adapt", config]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        assert done.returncode == -signal.SIGKILL, done.stderr
+        assert not (tmp_path / "out/adapted.safetensors").exists()
+    assert main(["adapt", config]) == 0
+    assert_same_result(whole, tmp_path / "out")
+
+
+def test_run_stopped_by_a_damaged_frame_names_it_and_goes_on_once_it_is_restored(
+    whole: Path, world: Path, tmp_path: Path, make_config: MakeConfig, capsys: pytest.CaptureFixture[str]
+) -> None:
+    frame = world / "frames/003.png"
+    content = frame.read_bytes()
+    frame.write_bytes(content[: len(content) // 2])
+    try:
+        assert main(["adapt", make_config(statistics_share=0.0)]) == 1
+    finally:
+        frame.write_bytes(content)
+    assert f"error: image {frame} cannot be read" in capsys.readouterr().err
+    assert leftovers(tmp_path / "out") == []
+    assert not (tmp_path / "out/adapted.safetensors").exists()
+    assert main(["adapt", make_config(statistics_share=0.0)]) == 0
+
+
+def test_damaged_pseudo_labels_are_named(
+    whole: Path, tmp_path: Path, make_config: MakeConfig, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(whole, tmp_path / "out")
+    (tmp_path / "out/adapted.safetensors").unlink()
+    label = run_folder(tmp_path / "out") / "pseudo_labels/000002.png"
+    label.write_bytes(b"\x89PNG")
+    assert main(["adapt", make_config()]) == 1
+    assert f"error: pseudo-labels {label} cannot be read" in capsys.readouterr().err
+    assert leftovers(tmp_path / "out") == []
+
+
+# Refused
+
+
+def test_target_of_one_frame_is_refused(
+    world: Path, tmp_path: Path, make_config: MakeConfig, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "single").mkdir()
+    shutil.copy(world / "frames/000.png", tmp_path / "single")
+    assert main(["adapt", make_config(), "--set", f"target.adapt.root={tmp_path / 'single'}"]) == 1
+    assert "error: the target has 1 frame(s); adaptation needs at least 2" in capsys.readouterr().err
+    assert not (tmp_path / "out/adapted.safetensors").exists()
+    assert leftovers(tmp_path / "out") == []
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [("missing", "does not exist"), ("truncated", "is damaged"), ("partial", "1 missing (layer2.0.bn1.weight)")],
+)
+def test_source_checkpoint_that_cannot_be_used_is_named(
+    world: Path, tmp_path: Path, make_config: MakeConfig, capsys: pytest.CaptureFixture[str], damage: str, message: str
+) -> None:
+    path = tmp_path / "bad.safetensors"
+    content = (world / "source.safetensors").read_bytes()
+    if damage == "truncated":
+        path.write_bytes(content[:-1000])
+    elif damage == "partial":
+        tensors, metadata = read_tensors(world / "source.safetensors")
+        del tensors["layer2.0.bn1.weight"]
+        save_tensors(path, tensors, metadata)
+    assert main(["adapt", make_config(), "--set", f"source.path={path}"]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith(f"error: checkpoint {path}")
+    assert message in error
+    assert not (tmp_path / "out/adapted.safetensors").exists()
+    assert leftovers(tmp_path) == []

@@ -1,0 +1,109 @@
+"""Batches as a pure function of (seed, step): which frames, which crops, and that loaders change nothing."""
+
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from runtime.images import write_png
+from training.batches import TargetBatch, TargetBatches, load_batches
+from training.config import AdaptationConfig, IapcConfig, ViewConfig
+from training.data.layouts import folder_images
+from training.pseudo_labels import PseudoLabels
+
+MakeBatches = Callable[..., TargetBatches]
+
+
+@pytest.fixture
+def make_batches(tmp_path: Path, make_frames: Callable[..., Path]) -> MakeBatches:
+    """Batches of 2 out of 5 frames; pseudo-labels are the red channel in eight steps."""
+    frames = folder_images(make_frames(tmp_path / "frames", count=5))
+    labels = PseudoLabels(tmp_path / "labels")
+    labels.folder.mkdir()
+    for index in range(5):
+        write_png(labels.path(index), (frames.image(index)[..., 0] // 32).astype(np.uint8))
+
+    def make(*, seed: int = 0, scale: tuple[float, float] = (0.8, 1.2), photometric: bool = True) -> TargetBatches:
+        config = AdaptationConfig(
+            method=IapcConfig(name="iapc"),
+            views=ViewConfig(train_hw=(64, 96), scale=scale, crop_hw=(32, 48)),
+            memory_hw=(64, 96),
+            min_classes=4,
+            photometric=photometric,
+            iterations=10,
+            batch_size=2,
+        )
+        return TargetBatches(frames, labels, config, seed)
+
+    return make
+
+
+def same(first: TargetBatch, second: TargetBatch) -> bool:
+    return first.names == second.names and all(
+        torch.equal(one, other) for one, other in zip(first[1:], second[1:], strict=True)
+    )
+
+
+def test_batch_has_three_views_of_its_frames_and_their_labels(make_batches: MakeBatches) -> None:
+    batch = make_batches()[0]
+    assert len(batch.names) == 2
+    for view in (batch.memory, batch.source, batch.student):
+        assert (view.shape, view.dtype) == ((2, 32, 48, 3), torch.uint8)
+    assert (batch.pseudo_labels.shape, batch.pseudo_labels.dtype) == ((2, 32, 48), torch.int64)
+
+
+def test_same_step_gives_the_same_batch_and_seed_and_step_change_it(make_batches: MakeBatches) -> None:
+    assert same(make_batches()[3], make_batches()[3])
+    assert not same(make_batches()[3], make_batches()[4])
+    assert not same(make_batches()[3], make_batches(seed=1)[3])
+
+
+def test_every_frame_comes_once_before_any_comes_again(make_batches: MakeBatches) -> None:
+    batches = make_batches()
+    names = [name for step in range(10) for name in batches[step].names]
+    for epoch in range(4):
+        assert Counter(names[epoch * 5 : epoch * 5 + 5]) == {f"{number:03d}.png": 1 for number in range(5)}
+    assert names[:5] != names[5:10]
+
+
+def test_labels_lie_where_the_source_view_shows_them(make_batches: MakeBatches) -> None:
+    """At scale 1 nothing is resampled, so the labels are still the red channel in eight steps."""
+    batches = make_batches(scale=(1.0, 1.0))
+    for step in range(4):
+        batch = batches[step]
+        assert torch.equal(batch.pseudo_labels, (batch.source[..., 0] // 32).long())
+
+
+def test_memory_view_shows_the_same_place_at_its_own_scale(make_batches: MakeBatches) -> None:
+    batch = make_batches(scale=(1.0, 1.0))[0]
+    assert torch.equal(batch.memory, batch.source)
+    assert not torch.equal(make_batches(scale=(1.2, 1.2))[0].memory, make_batches(scale=(1.2, 1.2))[0].source)
+
+
+def test_student_view_differs_from_the_source_view_in_colour_alone(make_batches: MakeBatches) -> None:
+    plain, changed = make_batches(photometric=False)[0], make_batches()[0]
+    assert torch.equal(plain.student, plain.source)
+    assert torch.equal(plain.source, changed.source)
+    assert not torch.equal(changed.student, changed.source)
+
+
+def test_crops_differ_from_place_to_place_in_a_batch(make_batches: MakeBatches) -> None:
+    """Two steps with the same frame: its crop comes from the step and place, not from the frame."""
+    batches = make_batches()
+    by_name: dict[str, list[torch.Tensor]] = {}
+    for step in range(10):
+        batch = batches[step]
+        for name, view in zip(batch.names, batch.source, strict=True):
+            by_name.setdefault(name, []).append(view)
+    assert all(not torch.equal(views[0], views[1]) for views in by_name.values())
+
+
+@pytest.mark.parametrize("workers", [0, 1, 2])
+def test_loader_processes_do_not_change_the_batches(make_batches: MakeBatches, workers: int) -> None:
+    batches = make_batches()
+    loaded = list(load_batches(batches, 2, 6, workers=workers))
+    assert [step for step, _ in loaded] == [2, 3, 4, 5]
+    assert all(same(batch, batches[step]) for step, batch in loaded)

@@ -1,0 +1,57 @@
+"""Learning rates of the paper's schedule and the optimiser's groups."""
+
+import pytest
+import torch
+from torch import optim
+
+from training.networks import DeepLabV2
+from training.schedule import learning_rate_factor, parameter_groups, set_learning_rate
+
+
+@pytest.mark.parametrize(
+    ("step", "expected"),
+    [(0, 1e-5), (2500, 5.5e-5), (4999, 9.9982e-5), (5000, 9.549e-5), (8999, 9.186e-5), (100_000, 0.0), (200_000, 0.0)],
+)
+def test_learning_rate_of_the_papers_schedule(step: int, expected: float) -> None:
+    assert 1e-4 * learning_rate_factor(step, warmup=5000, horizon=100_000) == pytest.approx(expected, rel=1e-4)
+
+
+def test_without_warmup_the_first_step_has_the_whole_rate() -> None:
+    assert learning_rate_factor(0, warmup=0, horizon=10) == 1.0
+
+
+def test_power_one_decays_linearly() -> None:
+    assert learning_rate_factor(4, warmup=0, horizon=10, power=1.0) == pytest.approx(0.6)
+
+
+def test_groups_hold_every_trainable_tensor_once(network: DeepLabV2) -> None:
+    groups = parameter_groups(network, learning_rate=1e-4, head_multiplier=10.0)
+    held = [id(parameter) for group in groups for parameter in group["params"]]  # type: ignore[attr-defined]
+    assert len(held) == len(set(held))
+    assert set(held) == {id(parameter) for parameter in network.parameters()}
+
+
+def test_head_learns_at_its_multiple_and_holds_the_classifier_alone(network: DeepLabV2) -> None:
+    trunk, head = parameter_groups(network, learning_rate=1e-4, head_multiplier=10.0)
+    assert (trunk["lr"], trunk["base_lr"]) == (1e-4, 1e-4)
+    assert (head["lr"], head["base_lr"]) == (1e-3, 1e-3)
+    head_ids = {id(parameter) for parameter in head["params"]}  # type: ignore[attr-defined]
+    assert head_ids == {id(parameter) for parameter in network.classifier.parameters()}
+
+
+def test_frozen_parameters_are_in_no_group(network: DeepLabV2) -> None:
+    network.stem.requires_grad_(False)
+    network.classifier[0].requires_grad_(False)
+    groups = parameter_groups(network, learning_rate=1.0, head_multiplier=1.0)
+    held = {id(parameter) for group in groups for parameter in group["params"]}  # type: ignore[attr-defined]
+    assert held == {id(parameter) for parameter in network.parameters() if parameter.requires_grad}
+
+
+def test_rate_is_set_from_the_base_rate_however_often() -> None:
+    parameters = [torch.nn.Parameter(torch.zeros(1)) for _ in range(2)]
+    optimizer = optim.SGD(
+        [{"params": [p], "lr": lr, "base_lr": lr} for p, lr in zip(parameters, (1.0, 10.0), strict=True)]
+    )
+    for factor in (0.1, 0.5):
+        set_learning_rate(optimizer, factor)
+    assert [group["lr"] for group in optimizer.param_groups] == [0.5, 5.0]
