@@ -102,7 +102,7 @@ def replacing_bundle(bundle: Path) -> Iterator[Path]:
     try:
         new.mkdir()
         yield new
-        # Again, because hours may lie between.
+        # Again, because someone may have put something there meanwhile.
         _refuse_foreign(bundle)
         if bundle.exists():
             bundle.rename(old)
