@@ -11,7 +11,11 @@ from training.batch_norm import blend, estimate_statistics, freeze_affine, load_
 
 def one_layer(mean: float = 5.0, var: float = 9.0) -> nn.Sequential:
     layer = nn.BatchNorm2d(1, momentum=0.1)
-    load = {"running_mean": torch.tensor([mean]), "running_var": torch.tensor([var])}
+    load = {
+        "running_mean": torch.tensor([mean]),
+        "running_var": torch.tensor([var]),
+        "num_batches_tracked": torch.tensor(7),
+    }
     layer.load_state_dict({**layer.state_dict(), **load})
     return nn.Sequential(nn.Identity(), layer)
 

@@ -62,6 +62,14 @@ def same(first: dict[str, Tensor], second: dict[str, Tensor]) -> bool:
     return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
 
 
+def shake(network: nn.Module, *, seed: int) -> None:
+    """Change every weight a little, so that one network taken for another shows."""
+    rng = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.mul_(1.0 + 0.1 * torch.randn(parameter.shape, generator=rng))
+
+
 def expected_terms(iapc: Iapc, batch: TargetBatch, config: IapcConfig) -> dict[str, Tensor]:
     """The four terms from the published functions, view by view."""
     with torch.no_grad():
@@ -91,6 +99,8 @@ def test_each_term_sees_its_views_and_has_its_weight(
     weights = {"importance_weighted": 2.0, "information": 3.0, "symmetric": 5.0, "enhanced": 7.0}
     # Fixed statistics: a forward pass then changes nothing, and can be repeated.
     iapc = make_iapc(has_fixed_statistics=True, **weights, **settings)
+    shake(iapc.memory, seed=1)
+    shake(iapc.student, seed=2)
     terms = iapc.losses(batch)
     expected = expected_terms(iapc, batch, iapc.config)
     assert terms.keys() == expected.keys()

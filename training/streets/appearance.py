@@ -14,6 +14,7 @@ from training.streets.textures import CLOUDS, Domain, atlas, noise, rain, tile
 __all__ = ["as_seen"]
 
 Pixels = NDArray[np.float32]
+Colour = tuple[float, float, float]
 
 # The atlas layers' side is a power of two, so that wrapping is a mask.
 _TEXEL_MASK = 255
@@ -129,17 +130,20 @@ def _paint_sky(
 def _sample_weather(draws: Draws) -> _Weather:
     """One autumn evening's drive: the light falls from overcast to dusk, haze and rain come and go."""
     dusk = draws.uniform(0.0, 1.0)
-    ambient = tuple(
-        day + dusk * (night - day) for day, night in zip((0.74, 0.76, 0.80), (0.46, 0.43, 0.50), strict=True)
-    )
+    ambient = _towards((0.74, 0.76, 0.80), (0.46, 0.43, 0.50), dusk)
     glow = draws.pick(((0.80, 0.54, 0.38), (0.58, 0.50, 0.56), (0.78, 0.62, 0.44), (0.46, 0.48, 0.58)))
     grey = draws.uniform(0.56, 0.74)
-    low = tuple(grey + dusk * (channel - grey) for channel in glow)
-    high = tuple(0.8 * grey + dusk * (channel - 0.8 * grey) for channel in (0.20, 0.25, 0.40))
+    low = _towards((grey, grey, grey), glow, dusk)
+    high = _towards((0.8 * grey, 0.8 * grey, 0.8 * grey), (0.20, 0.25, 0.40), dusk)
     is_wet = draws.chance(0.4)
     wetness = draws.uniform(0.3, 0.6) if is_wet else 0.0
     drops = draws.uniform(0.04, 0.10) if is_wet else 0.0
     return _Weather(ambient, low, high, draws.uniform(0.004, 0.014), 0.4 + 0.6 * dusk, wetness, drops)
+
+
+def _towards(start: Colour, end: Colour, share: float) -> Colour:
+    red, green, blue = (first + share * (last - first) for first, last in zip(start, end, strict=True))
+    return red, green, blue
 
 
 def _lamplight(raster: Raster, gain: float) -> Pixels:
