@@ -14,13 +14,12 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from benchmarks.config import BenchmarksConfig
 from benchmarks.document import Contender, LatencyDocument
 from benchmarks.environment import describe_environment
 from benchmarks.samples import MIN_SAMPLES, percentiles_ms, speedup, speedup_interval
-from runtime.command import say
+from runtime.command import progress, say
 from runtime.errors import CheckpointError, ConfigError, GateError
 from runtime.files import sha256_of, writable_folder, write_json
 from runtime.frames import check_frame
@@ -138,7 +137,7 @@ def _read_frames(config: FramesConfig, manifest: Manifest) -> tuple[tuple[str, .
     source = open_frames(config)
     indices = np.linspace(0, len(source) - 1, num=min(MAX_FRAMES, len(source)), dtype=int).tolist()
     names = tuple(source.name(index) for index in indices)
-    frames = [source.image(index) for index in tqdm(indices, desc="frames", unit="frame")]
+    frames = [source.image(index) for index in progress(indices, title="frames", unit="frame")]
     for name, frame in zip(names, frames, strict=True):
         check_frame(frame, manifest.frame_height, manifest.frame_width, name=name)
     return names, frames
@@ -182,7 +181,7 @@ def _run_queries(ours: _Timed, peer: _Timed, frames: Sequence[Frame], num_querie
     num_compared = max(1, round(COMPARED_SHARE * num_queries))
     compared = set(np.random.default_rng(SEED).choice(num_queries, size=num_compared, replace=False).tolist())
     num_equal = num_pixels = 0
-    for query in tqdm(range(num_queries), desc="latency", unit="query", mininterval=1):
+    for query in progress(range(num_queries), title="latency", unit="query"):
         # The order also changes with each rotation: an even number of frames would else give each a fixed order.
         is_ours_first = (query + query // len(frames)) % 2 == 0
         labels = {}

@@ -1,17 +1,15 @@
 """The gate: an artefact that does not say what PyTorch says on real target frames becomes no bundle."""
 
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from export.backends import TorchBackend
 from export.frozen import Frozen, TargetFrames
 from runtime.backends import Backend
-from runtime.command import say
+from runtime.command import progress, say
 from runtime.errors import GateError
 from runtime.manifest import Artefact, Parity
 
@@ -52,8 +50,8 @@ def compare(
     is_golden = np.zeros(len(frames), dtype=np.bool_)
     is_golden[np.linspace(0, len(frames) - 1, num=min(num_golden_frames, len(frames)), dtype=int)] = True
     golden, classes = [], set()
-    progress = tqdm(frames, desc="parity", total=len(frames), unit="frame", file=sys.stderr, mininterval=1)
-    for frame, is_kept in zip(progress, is_golden, strict=True):
+    bar = progress(frames, title="parity", unit="frame", total=len(frames))
+    for frame, is_kept in zip(bar, is_golden, strict=True):
         expected = reference.infer(frame)
         _require_finite(expected[1], frozen.spec.space.num_classes)
         for name, backend in backends.items():

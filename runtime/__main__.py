@@ -6,9 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
-from runtime.command import run_command, say
+from runtime.command import progress, run_command, say
 from runtime.config import load_config
 from runtime.files import write_json
 from runtime.frames import open_frames
@@ -47,7 +45,7 @@ def segment_all(options: argparse.Namespace) -> Mapping[str, Any]:
         source = open_frames(options.input, frame_height=manifest.frame_height, frame_width=manifest.frame_width)
         statistics = Statistics(manifest)
         with open_overlays(output, options.input.stem, source) as write_overlay:
-            for name, frame in tqdm(source, total=source.num_frames, unit="frame", file=sys.stderr):
+            for name, frame in progress(source, title="frames", unit="frame", total=source.num_frames):
                 result = segmenter.segment(frame)
                 write_png(output / f"{name}_labels.png", result.labels)
                 write_overlay(name, overlay(frame, result.labels, manifest.classes, config.overlay_opacity))

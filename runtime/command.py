@@ -12,20 +12,42 @@ The last line of stdout is one JSON document with the key figures and the paths 
 import argparse
 import json
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+from tqdm import tqdm
 
 from runtime.errors import IapcError
 
-__all__ = ["add_config_arguments", "run_command", "say"]
+__all__ = ["add_config_arguments", "progress", "run_command", "say"]
 
 INTERRUPTED = 130
+Item = TypeVar("Item")
 
 
 def say(text: str) -> None:
     """Tell a person something, on stderr."""
     print(text, file=sys.stderr, flush=True)
+
+
+def progress(
+    items: Iterable[Item], *, title: str, unit: str, total: int | None = None, initial: int = 0
+) -> "tqdm[Item]":
+    """A progress bar over items, on stderr.
+
+    A log file gets a line every ten seconds, a person sees every second.
+    """
+    return tqdm(
+        items,
+        desc=title,
+        unit=unit,
+        total=total,
+        initial=initial,
+        file=sys.stderr,
+        dynamic_ncols=True,
+        mininterval=1.0 if sys.stderr.isatty() else 10.0,
+    )
 
 
 def run_command(command: Callable[[], Mapping[str, Any]]) -> int:

@@ -11,9 +11,8 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
-from runtime.command import say
+from runtime.command import progress, say
 from runtime.errors import DataError
 from runtime.files import sha256_of, writable_folder
 from training.batch_norm import Statistics, blend, estimate_statistics, load_statistics, read_statistics
@@ -94,7 +93,7 @@ def network_inputs(spec: NetworkSpec, frames: Frames, compute: Compute, *, limit
     indices = np.linspace(0, len(frames) - 1, num=min(limit, len(frames)), dtype=int)
     rest = -len(indices) % FRAMES_PER_BATCH
     indices = np.concatenate([indices, np.resize(indices, rest)])
-    for batch in tqdm(indices.reshape(-1, FRAMES_PER_BATCH), desc="target statistics", unit="batch", leave=False):
+    for batch in progress(indices.reshape(-1, FRAMES_PER_BATCH), title="target frames", unit="batch"):
         images = [torch.from_numpy(frames.image(int(index))).to(compute.device)[None] for index in batch]
         inputs = torch.cat([frame_input(image, spec.network_hw) for image in images])
         yield inputs.contiguous(memory_format=torch.channels_last)

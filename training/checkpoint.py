@@ -24,6 +24,7 @@ from training.networks import Backbone, DeepLabV2
 __all__ = ["NetworkSpec", "load_network", "load_tensors", "read_tensors", "save_network", "save_tensors"]
 
 NETWORK_KIND = "iapc-network-1"
+METADATA_KEY = "iapc"
 
 
 class NetworkSpec(StrictModel):
@@ -80,9 +81,13 @@ def load_network(path: Path) -> tuple[DeepLabV2, NetworkSpec]:
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
-    """Write tensors and texts as one safetensors file, whole or not at all."""
+    """Write tensors and texts as one safetensors file, whole or not at all; equal content gives equal bytes.
+
+    All texts go under one key: safetensors writes several in no fixed order.
+    """
+    header = {METADATA_KEY: json.dumps(dict(metadata), sort_keys=True)}
     with replacing(path) as temporary:
-        save_file({name: tensor.detach().contiguous() for name, tensor in tensors.items()}, temporary, dict(metadata))
+        save_file({name: tensor.detach().contiguous() for name, tensor in tensors.items()}, temporary, header)
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -95,8 +100,9 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         raise CheckpointError(f"checkpoint {path} does not exist; run `make adapt`, or correct the path in the config")
     try:
         with safe_open(path, framework="pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
+            texts = (file.metadata() or {}).get(METADATA_KEY, "{}")
+            return {name: file.get_tensor(name) for name in file.keys()}, json.loads(texts)  # noqa: SIM118
+    except (SafetensorError, OSError, ValueError) as error:
         raise CheckpointError(
             f"checkpoint {path} is damaged or not a safetensors file ({error}); restore it or make it again"
         ) from error
@@ -123,8 +129,3 @@ def load_tensors(network: nn.Module, tensors: Mapping[str, Tensor], path: Path) 
     if found:
         raise CheckpointError(f"checkpoint {path} does not fit the network: tensors {'; '.join(found)}")
     network.load_state_dict(dict(tensors))
-
-
-def metadata_json(metadata: Mapping[str, str], key: str) -> Any:
-    """A JSON text of a file's metadata, decoded."""
-    return json.loads(metadata[key])

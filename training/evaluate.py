@@ -1,8 +1,8 @@
 """Accuracy of a network on labelled frames, through the very graph that is deployed."""
 
 import torch
-from tqdm import tqdm
 
+from runtime.command import progress
 from runtime.metrics import ConfusionMatrix
 from training.checkpoint import NetworkSpec
 from training.data.frames import LabelledFrames
@@ -21,7 +21,7 @@ def evaluate(
     """
     matrix = ConfusionMatrix(spec.space.num_classes)
     graphs = {}
-    for index in tqdm(range(len(frames)), desc=title, unit="frame", dynamic_ncols=True, mininterval=1):
+    for index in progress(range(len(frames)), title=title, unit="frame"):
         image = frames.image(index)
         frame_hw = (image.shape[0], image.shape[1])
         if frame_hw not in graphs:

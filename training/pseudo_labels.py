@@ -14,8 +14,8 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
-from tqdm import tqdm
 
+from runtime.command import progress
 from runtime.errors import DataError
 from runtime.images import write_png
 from training.data.frames import Frames
@@ -81,7 +81,7 @@ def make_pseudo_labels(
     """
     labels.folder.mkdir(parents=True, exist_ok=True)
     missing = [index for index in range(len(frames)) if not labels.path(index).is_file()]
-    for index in tqdm(missing, desc="pseudo-labels", unit="frame", disable=not missing, dynamic_ncols=True):
+    for index in progress(missing, title="pseudo-labels", unit="frame"):
         frame = torch.from_numpy(frames.image(index)).to(compute.device)[None]
         with torch.no_grad(), compute.autocast():
             label = label_frame(network, frame_input, frame, network_hw=network_hw, scales=scales, mirror=mirror)

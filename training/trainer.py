@@ -15,8 +15,8 @@ from typing import Any, Generic, Protocol, TypeVar
 import torch
 from torch import Tensor, nn, optim
 from torch.utils.data import Dataset
-from tqdm import tqdm
 
+from runtime.command import progress
 from runtime.errors import CheckpointError, TrainingError
 from training.batches import Batch, load_batches
 from training.checkpoint import load_tensors, read_tensors, save_tensors
@@ -98,10 +98,11 @@ def train(method: Method[Item], run: Run[Item], to_device: Callable[[Item], Item
         return
     metrics_path = run.folder / "metrics.jsonl"
     _keep_metrics_before(metrics_path, first)
-    progress = tqdm(total=run.iterations, initial=first, desc=run.title, unit="step", dynamic_ncols=True, mininterval=1)
-    with progress, metrics_path.open("a", encoding="utf-8") as metrics:
+    batches = load_batches(run.batches, first, run.iterations, workers=run.workers)
+    bar = progress(batches, title=run.title, unit="step", total=run.iterations, initial=first)
+    with metrics_path.open("a", encoding="utf-8") as metrics:
         started = time.perf_counter()
-        for step, batch in load_batches(run.batches, first, run.iterations, workers=run.workers):
+        for step, batch in bar:
             terms = _step(method, optimizer, scaler, run, step, to_device(batch))
             images_per_s = (step + 1 - first) * run.batch_size / (time.perf_counter() - started)
             metrics.write(json.dumps({"step": step, **terms, "images_per_s": round(images_per_s, 2)}) + "\n")
@@ -109,10 +110,8 @@ def train(method: Method[Item], run: Run[Item], to_device: Callable[[Item], Item
             metrics.flush()
             if (step + 1) % run.checkpoint_every == 0 or step + 1 == run.iterations:
                 _save(method, optimizer, scaler, run, step + 1)
-            progress.set_postfix(
-                {**{k: f"{v:.3f}" for k, v in terms.items() if k != "lr"}, "img/s": f"{images_per_s:.1f}"}
-            )
-            progress.update()
+            shown = {name: f"{value:.3f}" for name, value in terms.items() if name != "lr"}
+            bar.set_postfix({**shown, "images/s": f"{images_per_s:.1f}"})
 
 
 def _step(

@@ -106,10 +106,18 @@ def test_partial_load_changes_nothing() -> None:
 
 def test_failed_write_leaves_the_old_file_and_no_other(path: Path) -> None:
     before = path.read_bytes()
-    with pytest.raises((TypeError, ValueError, AttributeError)):
-        save_tensors(path, {"weight": torch.zeros(1)}, {"step": 3})  # type: ignore[dict-item]
+    shared = torch.zeros(1)
+    with pytest.raises(RuntimeError, match="share memory"):
+        save_tensors(path, {"weight": shared, "same": shared}, {})
     assert path.read_bytes() == before
     assert [entry.name for entry in path.parent.iterdir()] == [path.name]
+
+
+def test_equal_content_gives_equal_bytes(path: Path, spec: NetworkSpec) -> None:
+    network, read = load_network(path)
+    for _ in range(4):
+        save_network(path.with_name("again"), network, read)
+        assert path.with_name("again").read_bytes() == path.read_bytes()
 
 
 def test_spec_builds_the_network_and_input_it_describes(spec: NetworkSpec) -> None:
