@@ -120,6 +120,14 @@ def test_equal_content_gives_equal_bytes(path: Path, spec: NetworkSpec) -> None:
         assert path.with_name("again").read_bytes() == path.read_bytes()
 
 
+def test_a_reader_of_the_old_file_is_not_disturbed_by_a_new_one(path: Path) -> None:
+    before = path.read_bytes()
+    with path.open("rb") as old:
+        save_tensors(path, {"weight": torch.zeros(1)}, {})
+        assert old.read() == before
+    assert read_tensors(path)[0].keys() == {"weight"}
+
+
 def test_spec_builds_the_network_and_input_it_describes(spec: NetworkSpec) -> None:
     assert spec.space.num_classes == 11
     assert spec.build().classifier[0].out_channels == 11

@@ -58,6 +58,12 @@ def test_density_is_the_entropy_of_similarities_to_other_pixels(compute: Compute
     assert scores.neighbourhood_density == pytest.approx((2 * entropy + LN2) / 3, abs=1e-5)
 
 
+def test_a_pixel_is_no_neighbour_of_itself(compute: Compute) -> None:
+    # Two pixels of different classes: each has one neighbour, and so no choice.
+    scores = scores_of(compute, torch.tensor([[[[40.0, -40.0]], [[-40.0, 40.0]]]]))
+    assert scores.neighbourhood_density == pytest.approx(0.0, abs=1e-5)
+
+
 def test_density_takes_neighbours_from_the_same_image(compute: Compute) -> None:
     one = pixels((0.9, 0.1), (0.9, 0.1), (0.9, 0.1))
     other = pixels((0.1, 0.9), (0.1, 0.9), (0.1, 0.9))
@@ -65,7 +71,7 @@ def test_density_takes_neighbours_from_the_same_image(compute: Compute) -> None:
 
 
 def test_agreement_is_full_where_place_does_not_matter(compute: Compute) -> None:
-    assert scores_of(compute, pixels((0.9, 0.1), (0.2, 0.8), (0.9, 0.1))).mirror_agreement == 1.0
+    assert scores_of(compute, pixels((0.9, 0.1), (0.2, 0.8), (0.2, 0.8))).mirror_agreement == 1.0
 
 
 def test_agreement_counts_pixels_that_keep_their_label_when_mirrored(compute: Compute) -> None:

@@ -120,6 +120,11 @@ def test_step_without_momentum_is_plain_gradient_descent(tmp_path: Path) -> None
     assert fit(one_step_run(tmp_path, momentum=0.0), Weights()).values == pytest.approx([-0.1, -1.0])
 
 
+def test_gradients_of_one_step_do_not_reach_the_next(tmp_path: Path) -> None:
+    run = replace(one_step_run(tmp_path, momentum=0.0), iterations=3)
+    assert fit(run, Weights()).values == pytest.approx([-0.3, -3.0])
+
+
 def test_weight_decay_pulls_towards_zero(tmp_path: Path) -> None:
     run = one_step_run(tmp_path, momentum=0.0, weight_decay=0.5)
     assert fit(run, Weights(slope=0.0, start=1.0)).values == pytest.approx([0.95, 0.5])
