@@ -11,7 +11,7 @@ from training.pictures import write_contact_sheet
 
 __all__ = ["preview"]
 
-ROWS = 5
+ROWS = 4
 
 
 def preview(config: TrainingConfig) -> dict[str, Any]:

@@ -2,17 +2,21 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+import yaml
 from PIL import Image
 
-from training.checkpoint import NetworkSpec
+from training.checkpoint import NetworkSpec, save_network
 from training.device import Compute
 from training.networks import DeepLabV2
 
 MakeFrames = Callable[..., Path]
+MakeConfig = Callable[..., str]
+MakeSettings = Callable[..., dict[str, Any]]
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -56,3 +60,57 @@ def make_frames() -> MakeFrames:
         return folder
 
     return make
+
+
+def adapt_settings(world: Path, output: Path, **adaptation: Any) -> dict[str, Any]:
+    """The `training` section of a tiny adaptation; keyword arguments replace keys of `adaptation`."""
+    return {
+        "output": str(output),
+        "label_space": "camvid11",
+        "device": "cpu",
+        "precision": "fp32",
+        "workers": 0,
+        "network": {"backbone": "resnet18", "network_hw": [32, 48]},
+        "source": {"kind": "checkpoint", "path": str(world / "source.safetensors")},
+        "target": {"adapt": {"layout": "folder", "root": str(world / "frames")}},
+        "adaptation": {
+            "method": {"name": "iapc", "ema_momentum": 0.9},
+            "pseudo_labels": {"scales": [1.0], "mirror": False},
+            "views": {"train_hw": [64, 96], "scale": [1.0, 1.2], "crop_hw": [32, 48]},
+            "memory_hw": [64, 96],
+            "min_classes": 2,
+            "optimizer": {"learning_rate": 1e-2, "warmup": 0, "horizon": 100},
+            "iterations": 4,
+            "batch_size": 2,
+            "checkpoint_every": 1,
+            **adaptation,
+        },
+    }
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory: pytest.TempPathFactory, make_frames: MakeFrames, spec: NetworkSpec) -> Path:
+    """Five unlabelled frames and a source network."""
+    folder = tmp_path_factory.mktemp("world")
+    make_frames(folder / "frames", count=5)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        save_network(folder / "source.safetensors", spec.build(), spec)
+    return folder
+
+
+@pytest.fixture
+def make_config(world: Path, tmp_path: Path) -> MakeConfig:
+    """Writes a run file with output in `tmp_path/out`; arguments replace keys of `adaptation`."""
+
+    def make(**adaptation: Any) -> str:
+        path = tmp_path / "run.yaml"
+        path.write_text(yaml.safe_dump({"training": adapt_settings(world, tmp_path / "out", **adaptation)}))
+        return str(path)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def make_settings() -> MakeSettings:
+    return adapt_settings

@@ -15,10 +15,15 @@ import yaml
 
 from runtime.files import sha256_of
 from training.__main__ import main
-from training.checkpoint import NetworkSpec, load_network, read_tensors, save_network, save_tensors
+from training.adapt import target_statistics
+from training.batch_norm import blend, read_statistics
+from training.checkpoint import load_network, read_tensors, save_tensors
+from training.data.layouts import folder_images
+from training.device import Compute
 
 ROOT = Path(__file__).parents[2]
 MakeConfig = Callable[..., str]
+MakeSettings = Callable[..., dict[str, Any]]
 
 # Runs the command and kills itself just before the given rename, with the new file written beside its place.
 KILLED_AT_RENAME = """
@@ -32,65 +37,19 @@ def count(event, arguments):
         if left == 0:
             os.kill(os.getpid(), signal.SIGKILL)
 from training.__main__ import main
+from training.adapt import target_statistics
+from training.batch_norm import blend, read_statistics
 sys.addaudithook(count)
 sys.exit(main(sys.argv[2:]))
 """
 
 
-def settings(world: Path, output: Path, **adaptation: Any) -> dict[str, Any]:
-    return {
-        "output": str(output),
-        "label_space": "camvid11",
-        "device": "cpu",
-        "precision": "fp32",
-        "workers": 0,
-        "network": {"backbone": "resnet18", "network_hw": [32, 48]},
-        "source": {"kind": "checkpoint", "path": str(world / "source.safetensors")},
-        "target": {"adapt": {"layout": "folder", "root": str(world / "frames")}},
-        "adaptation": {
-            "method": {"name": "iapc", "ema_momentum": 0.9},
-            "pseudo_labels": {"scales": [1.0], "mirror": False},
-            "views": {"train_hw": [64, 96], "scale": [1.0, 1.2], "crop_hw": [32, 48]},
-            "memory_hw": [64, 96],
-            "min_classes": 2,
-            "optimizer": {"learning_rate": 1e-2, "warmup": 0, "horizon": 100},
-            "iterations": 4,
-            "batch_size": 2,
-            "checkpoint_every": 1,
-            **adaptation,
-        },
-    }
-
-
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory, make_frames: Callable[..., Path], spec: NetworkSpec) -> Path:
-    """Five unlabelled frames and a source network."""
-    folder = tmp_path_factory.mktemp("world")
-    make_frames(folder / "frames", count=5)
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        save_network(folder / "source.safetensors", spec.build(), spec)
-    return folder
-
-
-@pytest.fixture
-def make_config(world: Path, tmp_path: Path) -> MakeConfig:
-    """Writes a run file with output in `tmp_path/out`; arguments replace keys of `adaptation`."""
-
-    def make(**adaptation: Any) -> str:
-        path = tmp_path / "run.yaml"
-        path.write_text(yaml.safe_dump({"training": settings(world, tmp_path / "out", **adaptation)}))
-        return str(path)
-
-    return make
-
-
-@pytest.fixture(scope="module")
-def whole(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def whole(world: Path, make_settings: MakeSettings, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Output of a run that was never interrupted."""
     folder = tmp_path_factory.mktemp("whole")
     path = folder / "run.yaml"
-    path.write_text(yaml.safe_dump({"training": settings(world, folder / "out")}))
+    path.write_text(yaml.safe_dump({"training": make_settings(world, folder / "out")}))
     assert main(["adapt", str(path)]) == 0
     return folder / "out"
 
@@ -115,6 +74,7 @@ def assert_same_result(first: Path, second: Path) -> None:
     assert [name for name, tensor in tensors.items() if not torch.equal(tensor, others[name])] == []
     provenances = [load_network(output / "adapted.safetensors")[1].provenance for output in (first, second)]
     assert provenances[0] == provenances[1]
+    assert (first / "adapted.safetensors").read_bytes() == (second / "adapted.safetensors").read_bytes()
     assert metrics_of(first) == metrics_of(second)
 
 
@@ -174,22 +134,35 @@ def test_other_settings_make_another_network(whole: Path, tmp_path: Path, make_c
     assert len(list((tmp_path / "out/adapt").iterdir())) == 2
 
 
-def test_fixed_statistics_stay_the_sources_where_no_target_share_is_blended_in(
-    world: Path, tmp_path: Path, make_config: MakeConfig
+@pytest.mark.parametrize("share", [0.0, 0.25])
+def test_fixed_statistics_are_the_sources_with_the_targets_share_blended_in(
+    world: Path, tmp_path: Path, make_config: MakeConfig, compute: Compute, share: float
 ) -> None:
-    assert main(["adapt", make_config(iterations=1, statistics_share=0.0, student_statistics="fixed")]) == 0
-    paths = (world / "source.safetensors", tmp_path / "out/adapted.safetensors")
-    before, after = (read_tensors(path)[0] for path in paths)
-    assert all(torch.equal(before[name], after[name]) for name in before if name.endswith(("mean", "var")))
+    assert main(["adapt", make_config(iterations=1, statistics_share=share, student_statistics="fixed")]) == 0
+    source, spec = load_network(world / "source.safetensors")
+    target = target_statistics(compute.place(source), spec, folder_images(world / "frames"), compute)
+    expected = blend(read_statistics(source), target, share)
+    found = read_statistics(load_network(tmp_path / "out/adapted.safetensors")[0])
+    for name, statistics in expected.items():
+        torch.testing.assert_close(found[name], statistics)
+
+
+def test_student_trained_by_batch_gets_the_statistics_of_clean_target_frames(
+    whole: Path, world: Path, compute: Compute
+) -> None:
+    network, spec = load_network(whole / "adapted.safetensors")
+    expected = target_statistics(compute.place(network), spec, folder_images(world / "frames"), compute)
+    for name, statistics in read_statistics(network).items():
+        torch.testing.assert_close(statistics, expected[name])
 
 
 def test_rendered_streets_go_from_source_training_to_a_report(
-    world: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    world: Path, make_settings: MakeSettings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def streets(domain: str, first: int) -> dict[str, Any]:
         return {"layout": "streets", "domain": domain, "first": first, "count": 2, "height": 64, "width": 96}
 
-    config = settings(world, tmp_path / "out", iterations=1, statistics_share=0.5)
+    config = make_settings(world, tmp_path / "out", iterations=1, statistics_share=0.5)
     schedule = {key: config["adaptation"][key] for key in ("views", "optimizer", "iterations", "batch_size")}
     config["label_space"] = "cityscapes19"
     config["source"] = {

@@ -128,7 +128,8 @@ def assert_same_end(first: Run[Numbers], second: Run[Numbers]) -> None:
     (tensors, metadata), (others, other_metadata) = (read_tensors(run.state_path) for run in (first, second))
     assert metadata == other_metadata
     assert tensors.keys() == others.keys()
-    assert all(torch.equal(tensor, others[name]) for name, tensor in tensors.items())
+    assert [name for name, tensor in tensors.items() if not torch.equal(tensor, others[name])] == []
+    assert first.state_path.read_bytes() == second.state_path.read_bytes()
     assert metrics_of(first) == metrics_of(second)
     assert [line["step"] for line in metrics_of(first)] == list(range(first.iterations))
 
