@@ -216,3 +216,14 @@ def test_a_good_run_ends_stdout_with_one_json_document(run_file: Path) -> None:
     figures = json.loads(done.stdout.splitlines()[-1])
     assert Path(figures["checkpoint"]).is_file()
     assert 0.0 <= figures["statistics_share"] <= 1.0
+
+
+def test_config_that_describes_another_network_is_refused_with_both(run_file: Path, refused: Refused) -> None:
+    error = refused(training.__main__.main, *adapt(run_file, "network.backbone=resnet34"), status=2)
+    assert "resnet18, rgb_imagenet, cityscapes19" in error
+    assert "resnet34, rgb_imagenet, cityscapes19" in error
+
+
+def test_memory_frame_smaller_than_the_crop_is_refused(run_file: Path, refused: Refused) -> None:
+    error = refused(training.__main__.main, *adapt(run_file, "adaptation.memory_hw=[24, 48]"), status=2)
+    assert "memory_hw=(24, 48) is smaller than views.crop_hw=(32, 48)" in error

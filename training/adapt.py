@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from runtime.command import progress, say
-from runtime.errors import DataError
+from runtime.errors import ConfigError, DataError
 from runtime.files import sha256_of, writable_folder
 from training.batch_norm import Statistics, blend, estimate_statistics, load_statistics, read_statistics
 from training.batches import TargetBatch, TargetBatches
@@ -52,6 +52,7 @@ def adapt(config: TrainingConfig) -> dict[str, Any]:
     """
     path, compute = adapted_path(config), choose_compute(config.device, config.precision)
     source, source_spec = load_network(source_path(config))
+    _require_described(config, source_spec)
     settings = {
         "adaptation": config.adaptation,
         "target": config.target.adapt,
@@ -97,6 +98,21 @@ def network_inputs(spec: NetworkSpec, frames: Frames, compute: Compute, *, limit
         images = [torch.from_numpy(frames.image(int(index))).to(compute.device)[None] for index in batch]
         inputs = torch.cat([frame_input(image, spec.network_hw) for image in images])
         yield inputs.contiguous(memory_format=torch.channels_last)
+
+
+def _require_described(config: TrainingConfig, spec: NetworkSpec) -> None:
+    """The config must describe the source network it names, not another one.
+
+    Raises:
+        ConfigError: backbone, input convention or label space differ.
+    """
+    asked = (config.network.backbone, config.network.input, config.label_space)
+    found = (spec.backbone, spec.input, spec.label_space)
+    if asked != found:
+        raise ConfigError(
+            f"{source_path(config)} holds a network with backbone, input and label space {', '.join(found)}; "
+            f"the config says {', '.join(asked)}; correct network.backbone, network.input and label_space, or give another source"
+        )
 
 
 def _open_target(config: TrainingConfig) -> Frames:

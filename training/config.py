@@ -152,6 +152,13 @@ class AdaptationConfig(StrictModel):
     optimizer: OptimizerConfig = OptimizerConfig()
     checkpoint_every: PositiveInt = 50
 
+    @model_validator(mode="after")
+    def _memory_crop_fits(self) -> "AdaptationConfig":
+        crop_hw = self.views.crop_hw
+        if any(crop > full for crop, full in zip(crop_hw, self.memory_hw, strict=True)):
+            raise ValueError(f"memory_hw={self.memory_hw} is smaller than views.crop_hw={crop_hw}; enlarge it")
+        return self
+
 
 class TrainingConfig(StrictModel):
     """Everything `python -m training` needs for one run."""

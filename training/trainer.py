@@ -18,6 +18,7 @@ from torch.utils.data import Dataset
 
 from runtime.command import progress
 from runtime.errors import CheckpointError, TrainingError
+from runtime.files import write_text
 from training.batches import Batch, load_batches
 from training.checkpoint import load_tensors, read_tensors, save_tensors
 from training.config import OptimizerConfig
@@ -206,4 +207,4 @@ def _keep_metrics_before(path: Path, step: int) -> None:
     if not path.exists():
         return
     lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-    path.write_text("".join(lines[:step]), encoding="utf-8")
+    write_text(path, "".join(lines[:step]))
