@@ -111,7 +111,7 @@ def _require_described(config: TrainingConfig, spec: NetworkSpec) -> None:
     if asked != found:
         raise ConfigError(
             f"{source_path(config)} holds a network with backbone, input and label space {', '.join(found)}; "
-            f"the config says {', '.join(asked)}; correct network.backbone, network.input and label_space, or give another source"
+            f"the config says {', '.join(asked)}; correct network.backbone, network.input and label_space"
         )
 
 
