@@ -227,3 +227,9 @@ def test_config_that_describes_another_network_is_refused_with_both(run_file: Pa
 def test_memory_frame_smaller_than_the_crop_is_refused(run_file: Path, refused: Refused) -> None:
     error = refused(training.__main__.main, *adapt(run_file, "adaptation.memory_hw=[24, 48]"), status=2)
     assert "memory_hw=(24, 48) is smaller than views.crop_hw=(32, 48)" in error
+
+
+def test_frames_too_large_for_the_network_are_refused_before_adapting(run_file: Path, refused: Refused) -> None:
+    error = refused(training.__main__.main, *adapt(run_file, "network.network_hw=[16, 24]"), status=2)
+    assert "network.network_hw: frame_hw=(48, 64) is more than twice network_hw=(16, 24)" in error
+    assert not list(run_file.parent.rglob("initial.safetensors"))

@@ -68,6 +68,7 @@ def adapt(config: TrainingConfig) -> dict[str, Any]:
     folder = writable_folder(config.output / "adapt" / mark)
     provenance = {"made_by": "adapt", "settings": mark, "seed": config.seed, "source_sha256": settings["source"]}
     spec = source_spec.model_copy(update={"network_hw": config.network.network_hw, "provenance": provenance})
+    _require_deployable(source, spec, frames)
     initial, spec = _initial_network(compute.place(source), spec, frames, config.adaptation, compute, folder)
     labels = _pseudo_labels(initial, spec, frames, config.adaptation, compute, folder)
     student = _train(initial, spec, frames, labels, config, compute, folder)
@@ -122,6 +123,19 @@ def _open_target(config: TrainingConfig) -> Frames:
             f"the target has {len(frames)} frame(s); adaptation needs at least 2, and some hundred to be worth it"
         )
     return frames
+
+
+def _require_deployable(network: DeepLabV2, spec: NetworkSpec, frames: Frames) -> None:
+    """Refuse a network size the deploy graph cannot serve, before hours are spent on adapting for it.
+
+    Raises:
+        ConfigError: the frames are more than twice the network's size.
+    """
+    height, width = frames.image(0).shape[:2]
+    try:
+        spec.frame_network(network, (height, width))
+    except ValueError as error:
+        raise ConfigError(f"network.network_hw: {error}") from error
 
 
 def _initial_network(
