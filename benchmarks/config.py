@@ -16,6 +16,8 @@ class BenchmarksConfig(StrictModel):
     bundle: Path
     checkpoint: Path
     """The network file the bundle was made from; the peer runs it in PyTorch."""
+    factory: str | None = None
+    """The function that a network file of your own `nn.Module` may call; it must be the file's `model.factory`."""
     frames: FramesConfig
     """Frames that are shown in rotation; labels are never read."""
     output: Path

@@ -90,7 +90,7 @@ def measure_latency(config: BenchmarksConfig) -> dict[str, Any]:
         stack.callback(torch.set_num_threads, torch.get_num_threads())
         torch.set_num_threads(threads)
         ours = _open_ours(config.bundle, threads, stack)
-        peer = _open_peer(config.checkpoint, manifest)
+        peer = _open_peer(config, manifest)
         _warm_up((ours, peer), frames, config.warmup)
         agreement, num_compared = _run_queries(ours, peer, frames, config.num_queries)
     _require_same_labels(config, agreement, num_compared)
@@ -151,10 +151,10 @@ def _open_ours(bundle: Path, threads: int, stack: ExitStack) -> _Timed:
     return _Timed(OURS, lambda frame: segmenter.segment(frame).labels, load_ns)
 
 
-def _open_peer(checkpoint: Path, manifest: Manifest) -> _Timed:
+def _open_peer(config: BenchmarksConfig, manifest: Manifest) -> _Timed:
     """The same deploy graph in PyTorch eager mode, float32, channels last, without gradients."""
     start_ns = time.perf_counter_ns()
-    network, spec = load_network(checkpoint)
+    network, spec = load_network(config.checkpoint, factory=config.factory)
     graph = spec.frame_network(network, (manifest.frame_height, manifest.frame_width))
     graph = Compute(torch.device("cpu"), "fp32").place(graph)
     load_ns = time.perf_counter_ns() - start_ns

@@ -27,7 +27,6 @@ from runtime.files import replacing, sha256_of, writable_folder, write_json
 from runtime.manifest import MANIFEST_NAME, Artefact, BundleFile, ClassInfo, EngineInfo, Golden, Manifest
 from runtime.segmenter import Segmenter
 from runtime.settings import CpuConfig
-from training.frame_network import INPUT_CONVENTIONS
 
 __all__ = ["export_bundle", "replacing_bundle"]
 
@@ -183,7 +182,7 @@ def _write_manifest(
         frame_width=frozen.network.frame_hw[1],
         network_height=frozen.network.network_hw[0],
         network_width=frozen.network.network_hw[1],
-        input=INPUT_CONVENTIONS[frozen.spec.input],
+        input=frozen.spec.model.convention,
         classes=tuple(
             ClassInfo(name=name, colour=colour) for name, colour in zip(space.names, space.palette, strict=True)
         ),

@@ -28,6 +28,8 @@ class ExportConfig(StrictModel):
 
     checkpoint: Path
     """A network file, as `train-source` and `adapt` write it."""
+    factory: str | None = None
+    """The function that a network file of your own `nn.Module` may call; it must be the file's `model.factory`."""
     bundle: Path
     """Folder of the bundle; a bundle already there is replaced when the new one is complete."""
     frames: FramesConfig

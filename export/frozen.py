@@ -76,7 +76,7 @@ def freeze(config: ExportConfig, frame_hw: tuple[int, int]) -> Frozen:
         CheckpointError: the network file cannot be used.
         ConfigError: the frames are too large for the size the network sees.
     """
-    network, spec = load_network(config.checkpoint)
+    network, spec = load_network(config.checkpoint, factory=config.factory)
     try:
         frame_network = spec.frame_network(network, frame_hw)
     except ValueError as error:

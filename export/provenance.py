@@ -10,6 +10,8 @@ from typing import Any
 from export.config import ExportConfig
 from export.frozen import Frozen
 from runtime.files import sha256_of
+from runtime.manifest import InputConvention
+from training.networks.config import InputName
 
 __all__ = ["artefact_facts", "provenance", "revision"]
 
@@ -36,8 +38,12 @@ def artefact_facts(frozen: Frozen, checkpoint: Path) -> dict[str, str]:
         "classes": ",".join(frozen.spec.space.names),
         "frame_hw": "x".join(map(str, frozen.network.frame_hw)),
         "network_hw": "x".join(map(str, frozen.network.network_hw)),
-        "input": frozen.spec.input,
+        "input": _input_name(frozen.spec.model.input),
     }
+
+
+def _input_name(convention: InputName | InputConvention) -> str:
+    return convention if isinstance(convention, str) else convention.model_dump_json()
 
 
 def _versions() -> dict[str, str]:

@@ -20,6 +20,7 @@ from runtime.errors import FrameError
 from runtime.images import write_png
 from runtime.segmenter import Segmenter
 from training.checkpoint import NetworkSpec, read_tensors, save_network, save_tensors
+from training.networks.config import DeepLabV2Config
 
 HW = (48, 64)
 ROOT = Path(__file__).parents[1]
@@ -40,7 +41,10 @@ def run_file(tmp_path: Path) -> Path:
     (tmp_path / "frames").mkdir()
     for index in range(2):
         write_png(tmp_path / "frames" / f"{index}.png", rng.integers(0, 256, (*HW, 3), dtype=np.uint8))
-    spec = NetworkSpec(backbone="resnet18", input="rgb_imagenet", label_space="cityscapes19", network_hw=HW)
+    spec = NetworkSpec(
+        model=DeepLabV2Config(kind="deeplab_v2", backbone="resnet18", network_hw=HW),
+        label_space="cityscapes19",
+    )
     save_network(tmp_path / "source.safetensors", spec.build(), spec)
     folder = {"layout": "folder", "root": str(tmp_path / "frames")}
     views = {"train_hw": list(HW), "scale": [1.0, 1.0], "crop_hw": [32, 48]}
@@ -50,7 +54,7 @@ def run_file(tmp_path: Path) -> Path:
             "label_space": "cityscapes19",
             "device": "cpu",
             "workers": 0,
-            "network": {"backbone": "resnet18", "network_hw": list(HW)},
+            "model": {"kind": "deeplab_v2", "backbone": "resnet18", "network_hw": list(HW)},
             "source": {"kind": "checkpoint", "path": str(tmp_path / "source.safetensors")},
             "target": {"adapt": folder},
             "adaptation": {

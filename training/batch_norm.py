@@ -8,10 +8,25 @@ from collections.abc import Callable, Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
-__all__ = ["Statistics", "blend", "estimate_statistics", "freeze_affine", "load_statistics", "read_statistics"]
+__all__ = [
+    "Statistics",
+    "blend",
+    "estimate_statistics",
+    "freeze_affine",
+    "has_statistics",
+    "load_statistics",
+    "read_statistics",
+    "use_batch_statistics",
+]
 
 Statistics = dict[str, tuple[Tensor, Tensor]]
+
+
+def has_statistics(network: nn.Module) -> bool:
+    """Whether a network has any batch-norm layer that keeps statistics; transformers may have none."""
+    return bool(_layers(network))
 
 
 def read_statistics(network: nn.Module) -> Statistics:
@@ -72,15 +87,26 @@ def freeze_affine(network: nn.Module) -> None:
         layer.requires_grad_(False)
 
 
-def _layers(network: nn.Module) -> Sequence[tuple[str, nn.BatchNorm2d]]:
-    return [(name, module) for name, module in network.named_modules() if isinstance(module, nn.BatchNorm2d)]
+def use_batch_statistics(network: nn.Module) -> None:
+    """Evaluation mode, dropout off, but for batch-norm layers, which normalise by the batch."""
+    network.eval()
+    for _, layer in _layers(network):
+        layer.train()
 
 
-def _mean(layer: nn.BatchNorm2d) -> Tensor:
+def _layers(network: nn.Module) -> Sequence[tuple[str, _BatchNorm]]:
+    return [
+        (name, module)
+        for name, module in network.named_modules()
+        if isinstance(module, _BatchNorm) and module.running_mean is not None
+    ]
+
+
+def _mean(layer: _BatchNorm) -> Tensor:
     assert layer.running_mean is not None
     return layer.running_mean
 
 
-def _var(layer: nn.BatchNorm2d) -> Tensor:
+def _var(layer: _BatchNorm) -> Tensor:
     assert layer.running_var is not None
     return layer.running_var

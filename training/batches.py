@@ -4,7 +4,7 @@ Order, crops and colours come from (seed, step, place in the batch), never from 
 killed at any step and resumed, with any number of loader processes, and sees the same batches.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple, Protocol, TypeVar
 
 import numpy as np
@@ -15,9 +15,10 @@ from torch.utils.data import DataLoader, Dataset
 
 from training.config import AdaptationConfig, TrainedSource
 from training.data.frames import Frames, LabelledFrames
+from training.importance import ImportanceMaps
 from training.photometric import auto_augment, colour_jitter
 from training.pseudo_labels import PseudoLabels
-from training.views import class_rich_crop, crop_image, crop_labels, draw_crop, proportional_crop
+from training.views import class_rich_crop, crop_image, crop_labels, crop_map, draw_crop, proportional_crop
 
 __all__ = ["Batch", "SourceBatch", "SourceBatches", "TargetBatch", "TargetBatches", "load_batches"]
 
@@ -40,16 +41,19 @@ class SourceBatch(NamedTuple):
 
 
 class TargetBatch(NamedTuple):
-    """Three looks of the same places, (N, H, W, 3) uint8 RGB each, and their pseudo-labels (N, H, W) int64.
+    """Looks of the same places, (N, H, W, 3) uint8 RGB each, and their pseudo-labels (N, H, W) int64.
 
-    `memory` has a fixed scale, `source` a random one, `student` is `source` with its colours changed.
+    `memory` has a fixed scale, `source` a random one, `student` is `source` with its colours changed. `importance`
+    (N, H, W) uint8, 255 for 1, is that of the whole frame, cut like the labels; where it is None, the source
+    network judges `source`, which is None otherwise.
     """
 
     names: list[str]
     memory: Tensor
-    source: Tensor
+    source: Tensor | None
     student: Tensor
     pseudo_labels: Tensor
+    importance: Tensor | None
 
 
 class SourceBatches(Dataset[SourceBatch]):
@@ -79,9 +83,17 @@ class SourceBatches(Dataset[SourceBatch]):
 class TargetBatches(Dataset[TargetBatch]):
     """Batch of an adaptation step, by step."""
 
-    def __init__(self, frames: Frames, pseudo_labels: PseudoLabels, config: AdaptationConfig, seed: int) -> None:
+    def __init__(
+        self,
+        frames: Frames,
+        pseudo_labels: PseudoLabels,
+        importance: ImportanceMaps | None,
+        config: AdaptationConfig,
+        seed: int,
+    ) -> None:
         """Keep what a step needs; nothing is read yet."""
-        self.frames, self.pseudo_labels, self.config, self.seed = frames, pseudo_labels, config, seed
+        self.frames, self.pseudo_labels, self.importance = frames, pseudo_labels, importance
+        self.config, self.seed = config, seed
 
     def __getitem__(self, step: int) -> TargetBatch:
         """The batch of one step."""
@@ -89,19 +101,30 @@ class TargetBatches(Dataset[TargetBatch]):
         views = [
             self._views(np.random.default_rng([self.seed, step, place]), index) for place, index in enumerate(indices)
         ]
-        memory, source, student, labels = (_stack(list(view)) for view in zip(*views, strict=True))
-        return TargetBatch([self.frames.name(index) for index in indices], memory, source, student, labels.long())
+        names = [self.frames.name(index) for index in indices]
+        memory, source, student, labels, importance = zip(*views, strict=True)
+        return TargetBatch(
+            names,
+            memory=_stack(memory),
+            source=_stack(source) if self.importance is None else None,
+            student=_stack(student),
+            pseudo_labels=_stack(labels).long(),
+            importance=None if self.importance is None else _stack(importance),
+        )
 
     def _views(self, rng: np.random.Generator, index: int) -> tuple[NDArray[np.uint8], ...]:
+        """Memory, source and student view, pseudo-labels and importance of one frame; unused ones are empty."""
         views = self.config.views
         image, labels = self.frames.image(index), self.pseudo_labels.label(index)
         crop = draw_crop(rng, train_hw=views.train_hw, scale=views.scale, crop_hw=views.crop_hw, mirror=views.mirror)
         crop, label = class_rich_crop(rng, labels, crop, min_classes=self.config.min_classes)
         memory = crop_image(image, proportional_crop(crop, self.config.memory_hw))
-        source = crop_image(image, crop)
         # Changed before cropping, as in the authors' code: equalize and autocontrast then see the whole frame.
         changed = auto_augment(rng, image) if self.config.photometric else image
-        return memory, source, crop_image(changed, crop), label
+        student, unused = crop_image(changed, crop), np.empty(0, dtype=np.uint8)
+        if self.importance is None:
+            return memory, crop_image(image, crop), student, label, unused
+        return memory, unused, student, label, crop_map(self.importance.importance(index), crop)
 
 
 Item = TypeVar("Item", bound=Batch)
@@ -129,5 +152,5 @@ def _frame_order(num_frames: int, batch_size: int, seed: int, step: int) -> list
     return [int(orders[place // num_frames][place % num_frames]) for place in places]
 
 
-def _stack(arrays: list[NDArray[np.uint8]]) -> Tensor:
+def _stack(arrays: Sequence[NDArray[np.uint8]]) -> Tensor:
     return torch.from_numpy(np.stack(arrays))

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, PositiveInt, ValidationError
+from pydantic import Field, ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
@@ -18,22 +18,30 @@ from runtime.config import StrictModel
 from runtime.errors import CheckpointError
 from runtime.files import replacing
 from runtime.labels import LABEL_SPACES, LabelSpace
-from training.frame_network import INPUT_CONVENTIONS, FrameInput, FrameNetwork, InputName
-from training.networks import Backbone, DeepLabV2
+from training.frame_network import FrameInput, FrameNetwork
+from training.networks.build import build_network
+from training.networks.config import FactoryConfig, ModelConfig
+from training.networks.network import SegmentationNetwork
 
-__all__ = ["NetworkSpec", "load_network", "load_tensors", "read_tensors", "save_network", "save_tensors"]
+__all__ = [
+    "NetworkSpec",
+    "load_network",
+    "load_tensors",
+    "read_network",
+    "read_tensors",
+    "save_network",
+    "save_tensors",
+]
 
-NETWORK_KIND = "iapc-network-1"
+NETWORK_KIND = "iapc-network-2"
 METADATA_KEY = "iapc"
 
 
 class NetworkSpec(StrictModel):
     """What is needed to rebuild a network and to feed it, and where it came from."""
 
-    backbone: Backbone
-    input: InputName
+    model: ModelConfig
     label_space: str
-    network_hw: tuple[PositiveInt, PositiveInt]
     provenance: dict[str, Any] = Field(default_factory=dict)
 
     @property
@@ -41,17 +49,26 @@ class NetworkSpec(StrictModel):
         """The label space of the network's classes."""
         return LABEL_SPACES[self.label_space]
 
-    def build(self, *, imagenet: bool = False) -> DeepLabV2:
+    @property
+    def network_hw(self) -> tuple[int, int]:
+        """Height and width the network sees."""
+        return self.model.network_hw
+
+    def with_provenance(self, **found: Any) -> "NetworkSpec":
+        """The same spec that tells more of where the network came from."""
+        return self.model_copy(update={"provenance": {**self.provenance, **found}})
+
+    def build(self, *, imagenet: bool = False) -> SegmentationNetwork:
         """The network with fresh weights."""
-        return DeepLabV2(self.backbone, self.space.num_classes, imagenet=imagenet)
+        return build_network(self.model, self.space.num_classes, imagenet=imagenet)
 
     def frame_input(self) -> FrameInput:
         """The network's input convention as a module."""
-        return FrameInput(INPUT_CONVENTIONS[self.input])
+        return FrameInput(self.model.convention)
 
-    def frame_network(self, network: DeepLabV2, frame_hw: tuple[int, int]) -> FrameNetwork:
+    def frame_network(self, network: SegmentationNetwork, frame_hw: tuple[int, int]) -> FrameNetwork:
         """The deploy graph of a network for frames of one size."""
-        return FrameNetwork(network, INPUT_CONVENTIONS[self.input], network_hw=self.network_hw, frame_hw=frame_hw)
+        return FrameNetwork(network, self.model.convention, network_hw=self.network_hw, frame_hw=frame_hw)
 
 
 def save_network(path: Path, network: nn.Module, spec: NetworkSpec) -> None:
@@ -59,25 +76,45 @@ def save_network(path: Path, network: nn.Module, spec: NetworkSpec) -> None:
     save_tensors(path, network.state_dict(), {"kind": NETWORK_KIND, "spec": spec.model_dump_json()})
 
 
-def load_network(path: Path) -> tuple[DeepLabV2, NetworkSpec]:
+def load_network(path: Path, *, factory: str | None = None) -> tuple[SegmentationNetwork, NetworkSpec]:
     """Rebuild the network of a network file, on the CPU.
 
+    Args:
+        path: the file.
+        factory: the function a file may call to build a network of the user's own. A file must not choose what
+            code runs, so the name comes from the run's config and the file's has to agree.
+
     Raises:
-        CheckpointError: the file is missing, damaged, not a network file, or lacks a tensor.
+        CheckpointError: the file is missing, damaged, not a network file, lacks a tensor, or names another factory.
+    """
+    tensors, spec = read_network(path)
+    if isinstance(spec.model, FactoryConfig) and spec.model.factory != factory:
+        raise CheckpointError(
+            f"{path} is built by factory {spec.model.factory!r}, which runs code; the config "
+            f"{f'allows only {factory!r}' if factory else 'names none'}. If you trust the file, name it: "
+            f"training.model.factory, export.factory and benchmarks.factory are {spec.model.factory}"
+        )
+    network = spec.build()
+    load_tensors(network, tensors, path)
+    return network, spec
+
+
+def read_network(path: Path) -> tuple[dict[str, Tensor], NetworkSpec]:
+    """Tensors and spec of a network file, of which nothing is built.
+
+    Raises:
+        CheckpointError: the file is missing, damaged, or not a network file.
     """
     tensors, metadata = read_tensors(path)
     if metadata.get("kind") != NETWORK_KIND:
         raise CheckpointError(
             f"{path} is not a network file (kind {metadata.get('kind')!r}, expected {NETWORK_KIND!r}); "
-            "give a file that `train-source` or `adapt` wrote"
+            "give a file that `train-source` or `adapt` of this version wrote"
         )
     try:
-        spec = NetworkSpec.model_validate_json(metadata["spec"])
+        return tensors, NetworkSpec.model_validate_json(metadata["spec"])
     except ValidationError as error:
         raise CheckpointError(f"{path} describes a network this version cannot build: {error}") from error
-    network = spec.build()
-    load_tensors(network, tensors, path)
-    return network, spec
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:

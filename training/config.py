@@ -7,16 +7,14 @@ from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, Pos
 
 from runtime.config import StrictModel
 from training.data.config import FramesConfig
-from training.frame_network import InputName
 from training.losses import ImportanceForm
-from training.networks import Backbone
+from training.networks.config import ModelConfig
 from training.prototypes import AbsentForm
 
 __all__ = [
     "AdaptationConfig",
     "GivenSource",
     "IapcConfig",
-    "NetworkConfig",
     "OptimizerConfig",
     "SourceConfig",
     "TargetConfig",
@@ -29,22 +27,13 @@ Hw = tuple[PositiveInt, PositiveInt]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 
 
-class NetworkConfig(StrictModel):
-    """DeepLabV2 and what it is shown."""
-
-    backbone: Backbone
-    input: InputName = "rgb_imagenet"
-    network_hw: Hw
-    """Height and width the network sees at evaluation and in the vehicle."""
-    imagenet: bool = False
-    """Start the trunk from torchvision's ImageNet weights; downloads them."""
-
-
 class OptimizerConfig(StrictModel):
     """Optimiser and schedule; the defaults are the paper's for adaptation (1e-4, head 10x, poly 0.9)."""
 
     name: Literal["sgd", "adamw"] = "sgd"
     learning_rate: PositiveFloat = 1e-4
+    backbone_multiplier: PositiveFloat = 1.0
+    """Times the rate of everything but the classifier; 3 comes near the authors' code, which steps it thrice."""
     head_multiplier: PositiveFloat = 10.0
     momentum: Share = 0.9
     weight_decay: NonNegativeFloat = 5e-4
@@ -110,6 +99,8 @@ class IapcConfig(StrictModel):
 
     name: Literal["iapc"]
     importance: ImportanceForm = "prob_ratio"
+    importance_view: Literal["frame", "crop"] = "frame"
+    """Judge importance once on each whole frame, or, as the paper does, on every crop of every step."""
     importance_weighted: NonNegativeFloat = 0.2
     information: NonNegativeFloat = 0.5
     diversity: NonNegativeFloat = 0.0
@@ -169,7 +160,7 @@ class TrainingConfig(StrictModel):
     device: Literal["auto", "cpu", "cuda"] = "auto"
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     workers: NonNegativeInt = 1
-    network: NetworkConfig
+    model: ModelConfig
     source: SourceConfig
     target: TargetConfig
     adaptation: AdaptationConfig

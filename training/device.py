@@ -2,10 +2,10 @@
 
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from runtime.errors import ConfigError
 
@@ -13,6 +13,7 @@ __all__ = ["Compute", "choose_compute"]
 
 Precision = Literal["fp32", "bf16", "fp16"]
 Network = TypeVar("Network", bound=nn.Module)
+Item = TypeVar("Item", bound=tuple[Any, ...])
 _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -27,6 +28,11 @@ class Compute:
         """Move a network here, its weights in channels-last order, which convolutions like best."""
         network.to(self.device).to(memory_format=torch.channels_last)
         return network
+
+    def move(self, batch: Item) -> Item:
+        """A batch with its tensors here; names stay, and so does what is None."""
+        moved = [v.to(self.device, non_blocking=True) if isinstance(v, Tensor) else v for v in batch]
+        return type(batch)(*moved)
 
     def autocast(self) -> AbstractContextManager[object]:
         """Context in which forward passes run."""

@@ -7,13 +7,13 @@ from runtime.metrics import ConfusionMatrix
 from training.checkpoint import NetworkSpec
 from training.data.frames import LabelledFrames
 from training.device import Compute
-from training.networks import DeepLabV2
+from training.networks.network import SegmentationNetwork
 
 __all__ = ["evaluate"]
 
 
 def evaluate(
-    network: DeepLabV2, spec: NetworkSpec, frames: LabelledFrames, compute: Compute, *, title: str
+    network: SegmentationNetwork, spec: NetworkSpec, frames: LabelledFrames, compute: Compute, *, title: str
 ) -> ConfusionMatrix:
     """Confusion matrix of a network over all frames, single scale, at the frames' own size, in float32.
 

@@ -3,25 +3,14 @@
 Evaluation runs this very module and export freezes it, so that what is measured is what is shipped.
 """
 
-from typing import Literal
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from runtime.manifest import InputConvention
-from training.networks import DeepLabV2, upsample
+from training.networks.network import SegmentationNetwork, upsample
 
-__all__ = ["INPUT_CONVENTIONS", "FrameInput", "FrameNetwork", "InputName"]
-
-InputName = Literal["rgb_imagenet", "bgr_caffe"]
-
-INPUT_CONVENTIONS: dict[InputName, InputConvention] = {
-    "rgb_imagenet": InputConvention(channel_order="rgb", mean=(123.675, 116.28, 103.53), std=(58.395, 57.12, 57.375)),
-    "bgr_caffe": InputConvention(
-        channel_order="bgr", mean=(104.00698793, 116.66876762, 122.67891434), std=(1.0, 1.0, 1.0)
-    ),
-}
+__all__ = ["FrameInput", "FrameNetwork"]
 
 
 class FrameInput(nn.Module):
@@ -59,7 +48,7 @@ class FrameNetwork(nn.Module):
 
     def __init__(
         self,
-        network: DeepLabV2,
+        network: SegmentationNetwork,
         convention: InputConvention,
         *,
         network_hw: tuple[int, int],
@@ -90,8 +79,9 @@ class FrameNetwork(nn.Module):
 
     def forward(self, frames: Tensor) -> tuple[Tensor, Tensor]:
         """Labels and confidence of a batch of frames."""
-        logits = self.network(self.input(frames, self.network_hw)).logits
-        labels = upsample(logits, self.frame_hw).argmax(dim=1).to(torch.uint8)
-        certainty = upsample(logits.float().softmax(dim=1).amax(dim=1, keepdim=True), self.frame_hw)
+        logits, align_corners = self.network.logits(self.input(frames, self.network_hw)), self.network.align_corners
+        labels = upsample(logits, self.frame_hw, align_corners=align_corners).argmax(dim=1).to(torch.uint8)
+        certainty = logits.float().softmax(dim=1).amax(dim=1, keepdim=True)
+        certainty = upsample(certainty, self.frame_hw, align_corners=align_corners)
         confidence = (certainty * 255.0).round().squeeze(1).to(torch.uint8)
         return labels, confidence

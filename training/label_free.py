@@ -11,7 +11,7 @@ from torch import Tensor
 
 from training.batch_norm import Statistics, blend, load_statistics
 from training.device import Compute
-from training.networks import DeepLabV2
+from training.networks.network import SegmentationNetwork
 
 __all__ = ["LabelFreeScores", "best_share", "choose_share", "score"]
 
@@ -39,7 +39,7 @@ class LabelFreeScores:
 
 
 @torch.no_grad()
-def score(network: DeepLabV2, images: Sequence[Tensor], compute: Compute) -> LabelFreeScores:
+def score(network: SegmentationNetwork, images: Sequence[Tensor], compute: Compute) -> LabelFreeScores:
     """Label-free scores of a network, put in evaluation mode, on batches (N, 3, H, W) of network input."""
     network.eval()
     entropies, densities, agreements, counts = [], [], [], torch.zeros(1)
@@ -61,7 +61,7 @@ def score(network: DeepLabV2, images: Sequence[Tensor], compute: Compute) -> Lab
 
 
 def choose_share(
-    network: DeepLabV2, images: Sequence[Tensor], *, source: Statistics, target: Statistics, compute: Compute
+    network: SegmentationNetwork, images: Sequence[Tensor], *, source: Statistics, target: Statistics, compute: Compute
 ) -> tuple[float, dict[float, LabelFreeScores]]:
     """The share of target statistics with the best label-free scores, and the scores of all shares tried.
 

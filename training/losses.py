@@ -100,7 +100,9 @@ def prior_divergence(log_probs: Tensor, class_prior: Tensor) -> Tensor:
     return torch.sum(mean_probs * (torch.log(mean_probs + 1e-8) - torch.log(class_prior)))
 
 
-def prototype_symmetric_loss(log_probs: Tensor, similarity: Tensor, *, temperature: float) -> Tensor:
+def prototype_symmetric_loss(
+    log_probs: Tensor, similarity: Tensor, *, temperature: float, align_corners: bool = False
+) -> Tensor:
     """Student prediction and prototype prediction teach each other (eq. 9, L_PS).
 
     The first half trains the classifier towards the prototypes' labels, the second half the features towards the
@@ -111,6 +113,7 @@ def prototype_symmetric_loss(log_probs: Tensor, similarity: Tensor, *, temperatu
         similarity: (N, C, h, w) of the student's features to the prototypes; -inf masks absent classes.
         temperature: divides the similarities. The paper has 1, at which the term is nearly constant: 19 cosines in
             [0, 1] cannot give a probability above 0.13.
+        align_corners: how the network's maps lie on the image.
 
     Returns:
         Scalar.
@@ -119,7 +122,7 @@ def prototype_symmetric_loss(log_probs: Tensor, similarity: Tensor, *, temperatu
     towards_prototypes = F.nll_loss(log_probs, nearest_labels(similarity.argmax(dim=1), hw))
     # Interpolating -inf gives NaN; a finite floor keeps absent classes out of the softmax all the same.
     scores = (similarity / temperature).clamp(min=-1e4)
-    scores = F.interpolate(scores, size=hw, mode="bilinear", align_corners=False)
+    scores = F.interpolate(scores, size=hw, mode="bilinear", align_corners=align_corners)
     # A class the prototypes do not know cannot be taught to the features.
     labels = log_probs.max(dim=1).indices  # several times faster than argmax along a strided dimension
     known = torch.isfinite(similarity).any(dim=(2, 3)).gather(1, labels.flatten(1)).view_as(labels)

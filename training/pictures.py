@@ -13,7 +13,7 @@ from runtime.labels import IGNORE_INDEX, LabelSpace
 from training.checkpoint import NetworkSpec
 from training.data.frames import LabelledFrames
 from training.device import Compute
-from training.networks import DeepLabV2
+from training.networks.network import SegmentationNetwork
 
 __all__ = ["colour_labels", "write_comparison", "write_contact_sheet"]
 
@@ -45,7 +45,12 @@ def write_contact_sheet(
 
 
 def write_comparison(
-    path: Path, test: LabelledFrames, source: DeepLabV2, adapted: DeepLabV2, spec: NetworkSpec, compute: Compute
+    path: Path,
+    test: LabelledFrames,
+    source: SegmentationNetwork,
+    adapted: SegmentationNetwork,
+    spec: NetworkSpec,
+    compute: Compute,
 ) -> None:
     """Frame, truth, source-only and adapted labels of a few test frames, evenly spread."""
     rows = []
@@ -56,7 +61,9 @@ def write_comparison(
     write_png(path, _grid(["target frame", "truth", "source only", "adapted"], rows))
 
 
-def _predict(network: DeepLabV2, spec: NetworkSpec, image: NDArray[np.uint8], compute: Compute) -> NDArray[np.uint8]:
+def _predict(
+    network: SegmentationNetwork, spec: NetworkSpec, image: NDArray[np.uint8], compute: Compute
+) -> NDArray[np.uint8]:
     graph = spec.frame_network(network, (image.shape[0], image.shape[1])).to(compute.device)
     with torch.no_grad():
         labels, _ = graph(torch.from_numpy(image).to(compute.device)[None])

@@ -18,12 +18,14 @@ from torch import Tensor
 from runtime.command import progress
 from runtime.errors import DataError
 from runtime.images import write_png
+from training.checkpoint import NetworkSpec
+from training.config import PseudoLabelConfig
 from training.data.frames import Frames
 from training.device import Compute
 from training.frame_network import FrameInput
-from training.networks import DeepLabV2, upsample
+from training.networks.network import SegmentationNetwork, upsample
 
-__all__ = ["PseudoLabels", "label_frame", "make_pseudo_labels"]
+__all__ = ["PseudoLabels", "label_frame", "make_pseudo_labels", "read_map"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +44,7 @@ class PseudoLabels:
         Raises:
             DataError: the file is missing or damaged.
         """
-        try:
-            with Image.open(self.path(index)) as image:
-                return np.array(image)
-        except (OSError, SyntaxError) as error:
-            raise DataError(f"pseudo-labels {self.path(index)} cannot be read ({error}); delete the folder") from error
+        return read_map(self.path(index), "pseudo-labels")
 
     def class_prior(self, num_frames: int, num_classes: int) -> Tensor:
         """Frequency of each class over all frames, (num_classes,), summing to 1; none is zero."""
@@ -56,40 +54,57 @@ class PseudoLabels:
         return torch.from_numpy(counts / counts.sum()).float()
 
 
+def read_map(path: Path, content: str) -> NDArray[np.uint8]:
+    """An (H, W) uint8 map that a run wrote; `content` says what it is, for the message.
+
+    Raises:
+        DataError: the file is missing or damaged.
+    """
+    try:
+        with Image.open(path) as image:
+            return np.array(image)
+    except (OSError, SyntaxError) as error:
+        raise DataError(f"{content} {path} cannot be read ({error}); delete the folder") from error
+
+
+@torch.no_grad()
 def make_pseudo_labels(
-    network: DeepLabV2,
-    frame_input: FrameInput,
+    network: SegmentationNetwork,
+    spec: NetworkSpec,
     frames: Frames,
     labels: PseudoLabels,
-    *,
-    network_hw: tuple[int, int],
-    scales: Sequence[float],
-    mirror: bool,
+    config: PseudoLabelConfig,
     compute: Compute,
 ) -> None:
-    """Write the pseudo-labels of all frames, at each frame's own size.
+    """Write the pseudo-labels of all frames that have none yet, at each frame's own size.
 
     Args:
         network: the source network in evaluation mode.
-        frame_input: its input convention.
+        spec: how it is fed, and the size it sees at scale 1.
         frames: N target frames.
         labels: where they go.
-        network_hw: the size the network sees at scale 1.
-        scales: of the network's input.
-        mirror: also label the mirrored frame.
+        config: scales, and whether to label the mirrored frame too.
         compute: device and precision.
     """
     labels.folder.mkdir(parents=True, exist_ok=True)
+    frame_input = spec.frame_input().to(compute.device)
     missing = [index for index in range(len(frames)) if not labels.path(index).is_file()]
     for index in progress(missing, title="pseudo-labels", unit="frame"):
         frame = torch.from_numpy(frames.image(index)).to(compute.device)[None]
-        with torch.no_grad(), compute.autocast():
-            label = label_frame(network, frame_input, frame, network_hw=network_hw, scales=scales, mirror=mirror)
+        with compute.autocast():
+            label = label_frame(
+                network,
+                frame_input,
+                frame,
+                network_hw=spec.network_hw,
+                scales=config.scales,
+                mirror=config.mirror,
+            )
         write_png(labels.path(index), label[0].cpu().numpy())
 
 
 def label_frame(
-    network: DeepLabV2,
+    network: SegmentationNetwork,
     frame_input: FrameInput,
     frames: Tensor,
     *,
@@ -103,14 +118,19 @@ def label_frame(
     for scale in scales:
         image = F.interpolate(
             frame_input(frames),
-            size=[max(8, round(side * scale)) for side in network_hw],
+            size=[_scaled(side, scale, network.size_multiple) for side in network_hw],
             mode="bilinear",
             align_corners=False,
             antialias=True,
         )
         for is_mirrored in (False, True) if mirror else (False,):
-            logits = network(image.flip(3) if is_mirrored else image).logits
+            logits = network.logits(image.flip(3) if is_mirrored else image)
             probs = logits.float().softmax(dim=1)
-            total = total + upsample(probs.flip(3) if is_mirrored else probs, frame_hw)
+            probs = probs.flip(3) if is_mirrored else probs
+            total = total + upsample(probs, frame_hw, align_corners=network.align_corners)
     assert isinstance(total, Tensor)
     return total.argmax(dim=1).to(torch.uint8)
+
+
+def _scaled(side: int, scale: float, multiple: int) -> int:
+    return max(8, multiple, multiple * round(side * scale / multiple))

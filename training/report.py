@@ -10,21 +10,29 @@ from typing import Any
 from runtime.command import say
 from runtime.files import write_json
 from runtime.metrics import ConfusionMatrix
-from training.adapt import adapted_path, target_statistics
-from training.batch_norm import blend, load_statistics, read_statistics
+from training.adapt import adapted_path
+from training.batch_norm import blend, has_statistics, load_statistics, read_statistics
 from training.checkpoint import NetworkSpec, load_network
 from training.config import TrainingConfig
 from training.data.frames import LabelledFrames
 from training.data.open import open_frames, open_labelled_frames
 from training.device import Compute, choose_compute
 from training.evaluate import evaluate
-from training.networks import DeepLabV2
+from training.networks.network import SegmentationNetwork
 from training.pictures import write_comparison
-from training.source import source_path
+from training.preparation import target_statistics
+from training.source import factory_of, load_source
 
 __all__ = ["report"]
 
-HALF = 0.5
+FIGURES = {
+    "source only": "source_miou",
+    "BN replaced": "bn_miou",
+    "BN half blended": "bn_half_miou",
+    "BN as chosen": "bn_chosen_miou",
+    "adapted": "adapted_miou",
+}
+SHARES = {"BN replaced": 1.0, "BN half blended": 0.5}
 
 
 def report(config: TrainingConfig) -> dict[str, Any]:
@@ -34,40 +42,38 @@ def report(config: TrainingConfig) -> dict[str, Any]:
 
     Returns:
         Key figures: `source_miou`, `bn_miou` (statistics replaced), `bn_half_miou` (half blended), `bn_chosen_miou`
-        (the share adaptation started from), `adapted_miou`; empty where the config names no test set.
+        (the share adaptation started from), `adapted_miou`; empty where the config names no test set. The `bn_` rows
+        are absent for a network without batch norm.
     """
     if config.target.test is None:
         say("no labelled target test set is configured: nothing to report against")
         return {}
     compute = choose_compute(config.device, config.precision)
-    source, source_spec = load_network(source_path(config))
-    adapted, spec = load_network(adapted_path(config))
-    source_spec = source_spec.model_copy(update={"network_hw": spec.network_hw})
+    adapted, spec = load_network(adapted_path(config), factory=factory_of(config.model))
     test = open_labelled_frames(config.target.test, spec.space)
-    source, adapted = compute.place(source), compute.place(adapted)
-    rows = {"source only": evaluate(source, source_spec, test, compute, title="source only")}
-    shares = {"BN replaced": 1.0, "BN half blended": HALF, "BN as chosen": float(spec.provenance["statistics_share"])}
-    rows |= _batch_norm_rows(source, source_spec, config, test, compute, shares)
+    source, adapted = compute.place(load_source(config).network), compute.place(adapted)
+    rows = {"source only": evaluate(source, spec, test, compute, title="source only")}
+    if has_statistics(source):
+        rows |= _batch_norm_rows(source, spec, config, test, compute)
     rows["adapted"] = evaluate(adapted, spec, test, compute, title="adapted")
-    source, _ = load_network(source_path(config))
+    source = load_source(config).network
     picture = config.output / "comparison.png"
     write_comparison(picture, test, compute.place(source), adapted, spec, compute)
     return _write(config.output / "report.json", rows, spec, picture)
 
 
 def _batch_norm_rows(
-    source: DeepLabV2,
+    source: SegmentationNetwork,
     spec: NetworkSpec,
     config: TrainingConfig,
     test: LabelledFrames,
     compute: Compute,
-    shares: Mapping[str, float],
 ) -> dict[str, ConfusionMatrix]:
     """The baselines that need no gradient step: the source network with shares of the target's statistics."""
     own = read_statistics(source)
     target = target_statistics(source, spec, open_frames(config.target.adapt), compute)
     rows = {}
-    for title, share in shares.items():
+    for title, share in {**SHARES, "BN as chosen": float(spec.provenance["statistics_share"])}.items():
         load_statistics(source, blend(own, target, share))
         rows[title] = evaluate(source, spec, test, compute, title=title)
     return rows
@@ -83,11 +89,7 @@ def _write(path: Path, rows: Mapping[str, ConfusionMatrix], spec: NetworkSpec, p
     say(_table(document, names))
     say(f"picture: {picture}")
     return {
-        "source_miou": document["source only"]["miou"],
-        "bn_miou": document["BN replaced"]["miou"],
-        "bn_half_miou": document["BN half blended"]["miou"],
-        "bn_chosen_miou": document["BN as chosen"]["miou"],
-        "adapted_miou": document["adapted"]["miou"],
+        **{FIGURES[title]: row["miou"] for title, row in document.items()},
         "report": str(path),
         "picture": str(picture),
     }

@@ -1,6 +1,8 @@
 """Learning rate and optimiser: linear warm-up, then polynomial decay; every parameter exactly once."""
 
-from torch import nn, optim
+from torch import optim
+
+from training.networks.network import SegmentationNetwork
 
 __all__ = ["learning_rate_factor", "parameter_groups", "set_learning_rate"]
 
@@ -21,18 +23,23 @@ def learning_rate_factor(step: int, *, warmup: int, horizon: int, power: float =
     return float((1.0 - min(step, horizon) / horizon) ** power)
 
 
-def parameter_groups(network: nn.Module, *, learning_rate: float, head_multiplier: float) -> list[dict[str, object]]:
-    """Trainable parameters in two groups, trunk and classifier, the latter at a multiple of the rate.
+def parameter_groups(
+    network: SegmentationNetwork, *, learning_rate: float, backbone_multiplier: float, head_multiplier: float
+) -> list[dict[str, object]]:
+    """Trainable parameters in two groups, trunk and classifier, each at its multiple of the rate.
 
     The authors' code lists a convolution once per enclosing module, so that SGD moves it three or four times a
-    step; here every tensor appears once.
+    step; here every tensor appears once, and a `backbone_multiplier` of 3 comes near what that did.
     """
-    trunk = [p for name, p in network.named_parameters() if p.requires_grad and not name.startswith("classifier")]
-    head = [p for name, p in network.named_parameters() if p.requires_grad and name.startswith("classifier")]
-    return [
-        {"params": trunk, "lr": learning_rate, "base_lr": learning_rate},
-        {"params": head, "lr": learning_rate * head_multiplier, "base_lr": learning_rate * head_multiplier},
-    ]
+    is_head = {
+        name: bool(network.head) and f"{name}.".startswith(f"{network.head}.") for name, _ in network.named_parameters()
+    }
+    groups = []
+    for multiplier, wants_head in ((backbone_multiplier, False), (head_multiplier, True)):
+        rate = learning_rate * multiplier
+        parameters = [p for name, p in network.named_parameters() if p.requires_grad and is_head[name] == wants_head]
+        groups.append({"params": parameters, "lr": rate, "base_lr": rate})
+    return groups
 
 
 def set_learning_rate(optimizer: optim.Optimizer, factor: float) -> None:

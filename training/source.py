@@ -2,23 +2,73 @@
 
 import hashlib
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from runtime.command import say
-from runtime.files import writable_folder, write_json
-from training.batches import SourceBatch, SourceBatches
-from training.checkpoint import NetworkSpec, load_network, save_network
+from runtime.errors import ConfigError
+from runtime.files import sha256_of, writable_folder, write_json
+from training.batches import SourceBatches
+from training.checkpoint import NetworkSpec, load_network, read_network, save_network
 from training.config import GivenSource, TrainedSource, TrainingConfig
 from training.data.open import open_labelled_frames
 from training.device import Compute, choose_compute
 from training.evaluate import evaluate
 from training.methods.supervised import Supervised
+from training.networks.config import FactoryConfig, ModelConfig
+from training.networks.network import SegmentationNetwork
 from training.trainer import Run, train
 
-__all__ = ["fingerprint", "source_path", "train_source"]
+__all__ = ["LoadedSource", "factory_of", "fingerprint", "load_source", "source_path", "train_source"]
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedSource:
+    """The source network on the CPU, what is known of it, and the hash of its file."""
+
+    network: SegmentationNetwork
+    spec: NetworkSpec
+    sha256: str
+
+
+def load_source(config: TrainingConfig) -> LoadedSource:
+    """Read the source network, wherever it comes from, and make sure that the config describes it.
+
+    Raises:
+        CheckpointError: the file cannot be used.
+        ConfigError: the config describes another network.
+    """
+    path = source_path(config)
+    network, spec = load_network(path, factory=factory_of(config.model))
+    _require_described(config, spec)
+    return LoadedSource(network, spec, sha256_of(path))
+
+
+def factory_of(model: ModelConfig) -> str | None:
+    """The function of the user's own that a config allows to be called."""
+    return model.factory if isinstance(model, FactoryConfig) else None
+
+
+def _require_described(config: TrainingConfig, spec: NetworkSpec) -> None:
+    """The config must describe the source network it names, not another one.
+
+    Raises:
+        ConfigError: the model, its input convention or the label space differ.
+    """
+    ignored = {"network_hw", "imagenet"}
+    asked = {**config.model.model_dump(exclude=ignored), "label_space": config.label_space}
+    found = {**spec.model.model_dump(exclude=ignored), "label_space": spec.label_space}
+    differing = [key for key in asked.keys() | found.keys() if asked.get(key) != found.get(key)]
+    if differing:
+        key = min(differing)
+        raise ConfigError(
+            f"{source_path(config)} holds another network than the config describes: its {key} is "
+            f"{found.get(key)!r}, the config says {asked.get(key)!r}; correct "
+            f"{'label_space' if key == 'label_space' else f'model.{key}'}"
+        )
 
 
 def source_path(config: TrainingConfig) -> Path:
@@ -38,20 +88,18 @@ def train_source(config: TrainingConfig) -> dict[str, Any]:
     """
     path = source_path(config)
     if isinstance(config.source, GivenSource):
-        load_network(path)
+        load_source(config)
         say(f"source network is given: {path}")
         return {"checkpoint": str(path)}
     source = config.source
     compute = choose_compute(config.device, config.precision)
-    settings = {"network": config.network, "source": source, "seed": config.seed, "space": config.label_space}
+    settings = {"model": config.model, "source": source, "seed": config.seed, "space": config.label_space}
     spec = NetworkSpec(
-        backbone=config.network.backbone,
-        input=config.network.input,
+        model=config.model,
         label_space=config.label_space,
-        network_hw=config.network.network_hw,
         provenance={"made_by": "train-source", "settings": fingerprint(settings, compute), "seed": config.seed},
     )
-    if path.exists() and load_network(path)[1].provenance == spec.provenance:
+    if path.exists() and read_network(path)[1].provenance == spec.provenance:
         say(f"source network is already trained: {path}")
     else:
         folder = writable_folder(config.output / "source" / str(spec.provenance["settings"]))
@@ -71,7 +119,7 @@ def fingerprint(settings: dict[str, Any], compute: Compute) -> str:
 def _train(config: TrainingConfig, source: TrainedSource, spec: NetworkSpec, folder: Path, compute: Compute) -> None:
     frames = open_labelled_frames(source.frames, spec.space)
     torch.manual_seed(config.seed)
-    network = compute.place(spec.build(imagenet=config.network.imagenet))
+    network = compute.place(spec.build(imagenet=getattr(config.model, "imagenet", False)))
     run = Run(
         folder=folder,
         fingerprint=str(spec.provenance["settings"]),
@@ -87,7 +135,7 @@ def _train(config: TrainingConfig, source: TrainedSource, spec: NetworkSpec, fol
     train(
         Supervised(network, spec.frame_input().to(compute.device), compute),
         run,
-        lambda batch: SourceBatch(batch.names, batch.images.to(compute.device), batch.labels.to(compute.device)),
+        compute.move,
     )
     save_network(source_path(config), network, spec)
     run.state_path.unlink()
@@ -96,7 +144,7 @@ def _train(config: TrainingConfig, source: TrainedSource, spec: NetworkSpec, fol
 def _report(path: Path, config: TrainingConfig, source: TrainedSource, compute: Compute) -> dict[str, Any]:
     figures: dict[str, Any] = {"checkpoint": str(path)}
     if source.validation is not None:
-        network, spec = load_network(path)
+        network, spec = load_network(path, factory=factory_of(config.model))
         frames = open_labelled_frames(source.validation, spec.space)
         network = compute.place(network)
         matrix = evaluate(network, spec, frames, compute, title="source validation")

@@ -23,6 +23,7 @@ from training.batches import Batch, load_batches
 from training.checkpoint import load_tensors, read_tensors, save_tensors
 from training.config import OptimizerConfig
 from training.device import Compute
+from training.networks.network import SegmentationNetwork
 from training.schedule import learning_rate_factor, parameter_groups, set_learning_rate
 
 __all__ = ["Method", "Run", "train"]
@@ -36,7 +37,7 @@ class Method(Protocol[Item_contra]):
     """What is learnt: gives the loss terms of a batch, and has a state of its own besides the student."""
 
     @property
-    def student(self) -> nn.Module:
+    def student(self) -> SegmentationNetwork:
         """The network that is trained."""
         ...
 
@@ -150,8 +151,13 @@ def _require_finite(values: Mapping[str, float], step: int, batch: Batch, run: R
         )
 
 
-def _build_optimizer(student: nn.Module, config: OptimizerConfig) -> optim.Optimizer:
-    groups = parameter_groups(student, learning_rate=config.learning_rate, head_multiplier=config.head_multiplier)
+def _build_optimizer(student: SegmentationNetwork, config: OptimizerConfig) -> optim.Optimizer:
+    groups = parameter_groups(
+        student,
+        learning_rate=config.learning_rate,
+        backbone_multiplier=config.backbone_multiplier,
+        head_multiplier=config.head_multiplier,
+    )
     if config.name == "adamw":
         return optim.AdamW(groups, weight_decay=config.weight_decay, betas=(config.momentum, 0.999))
     return optim.SGD(groups, momentum=config.momentum, nesterov=config.momentum > 0, weight_decay=config.weight_decay)

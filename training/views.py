@@ -11,7 +11,7 @@ from PIL import Image
 
 from runtime.labels import IGNORE_INDEX
 
-__all__ = ["Crop", "class_rich_crop", "crop_image", "crop_labels", "draw_crop", "proportional_crop"]
+__all__ = ["Crop", "class_rich_crop", "crop_image", "crop_labels", "crop_map", "draw_crop", "proportional_crop"]
 
 CROP_TRIES = 10
 
@@ -56,15 +56,15 @@ def class_rich_crop(
     Returns:
         The crop and its labels, (H, W); the tenth draw where none was rich enough.
     """
-    scaled = _resize(labels, crop.scaled_hw, Image.Resampling.NEAREST)
-    for _ in range(CROP_TRIES):
-        cut = scaled[crop.top : crop.top + crop.crop_hw[0], crop.left : crop.left + crop.crop_hw[1]]
-        if len(np.setdiff1d(np.unique(cut), [IGNORE_INDEX])) >= min_classes:
+    cut = crop_labels(labels, crop)
+    for _ in range(CROP_TRIES - 1):
+        if np.count_nonzero(np.bincount(cut.ravel(), minlength=256)[:IGNORE_INDEX]) >= min_classes:
             break
         top = int(rng.integers(crop.scaled_hw[0] - crop.crop_hw[0] + 1))
         left = int(rng.integers(crop.scaled_hw[1] - crop.crop_hw[1] + 1))
         crop = Crop(crop.scaled_hw, top, left, crop.crop_hw, crop.is_mirrored)
-    return crop, crop_labels(labels, crop)
+        cut = crop_labels(labels, crop)
+    return crop, cut
 
 
 def proportional_crop(crop: Crop, scaled_hw: tuple[int, int]) -> Crop:
@@ -82,21 +82,27 @@ def proportional_crop(crop: Crop, scaled_hw: tuple[int, int]) -> Crop:
 
 def crop_image(image: NDArray[np.uint8], crop: Crop) -> NDArray[np.uint8]:
     """The crop of an (H, W, 3) image, resized bicubically."""
-    cut = _resize(image, crop.scaled_hw, Image.Resampling.BICUBIC)[
-        crop.top : crop.top + crop.crop_hw[0], crop.left : crop.left + crop.crop_hw[1]
-    ]
-    return np.ascontiguousarray(cut[:, ::-1] if crop.is_mirrored else cut)
+    return _cut(image, crop, Image.Resampling.BICUBIC)
 
 
 def crop_labels(labels: NDArray[np.uint8], crop: Crop) -> NDArray[np.uint8]:
     """The crop of an (H, W) label map, resized by nearest neighbour."""
-    cut = _resize(labels, crop.scaled_hw, Image.Resampling.NEAREST)[
-        crop.top : crop.top + crop.crop_hw[0], crop.left : crop.left + crop.crop_hw[1]
-    ]
+    return _cut(labels, crop, Image.Resampling.NEAREST)
+
+
+def crop_map(values: NDArray[np.uint8], crop: Crop) -> NDArray[np.uint8]:
+    """The crop of an (h, w) map of the whole frame, of any size, resized bilinearly."""
+    return _cut(values, crop, Image.Resampling.BILINEAR)
+
+
+def _cut(array: NDArray[np.uint8], crop: Crop, method: Image.Resampling) -> NDArray[np.uint8]:
+    """Resize the part of an array that lies in the crop's box, and only that."""
+    left, top, right, bottom = crop.box
+    if array.shape[:2] == crop.scaled_hw:
+        cut = array[top:bottom, left:right]
+    else:
+        down, across = (own / scaled for own, scaled in zip(array.shape[:2], crop.scaled_hw, strict=True))
+        box = (left * across, top * down, right * across, bottom * down)
+        size = (crop.crop_hw[1], crop.crop_hw[0])
+        cut = np.asarray(Image.fromarray(array).resize(size, method, box=box))
     return np.ascontiguousarray(cut[:, ::-1] if crop.is_mirrored else cut)
-
-
-def _resize(array: NDArray[np.uint8], hw: tuple[int, int], method: Image.Resampling) -> NDArray[np.uint8]:
-    if array.shape[:2] == hw:
-        return array
-    return np.asarray(Image.fromarray(array).resize((hw[1], hw[0]), method))

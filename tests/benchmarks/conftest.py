@@ -11,6 +11,7 @@ from export.bundle import export_bundle
 from export.config import ExportConfig
 from training.checkpoint import NetworkSpec, save_network
 from training.data.config import StreetsConfig
+from training.networks.config import DeepLabV2Config
 
 FRAME_HW = (64, 96)
 
@@ -33,7 +34,10 @@ def exported_once(tmp_path_factory: pytest.TempPathFactory, street_frames: Stree
     """A network of random weights and its bundle, for all tests of a run: exporting takes seconds."""
     folder = tmp_path_factory.mktemp("exported")
     exported = Exported(folder / "network.safetensors", folder / "bundle")
-    spec = NetworkSpec(backbone="resnet18", input="rgb_imagenet", label_space="cityscapes19", network_hw=FRAME_HW)
+    spec = NetworkSpec(
+        model=DeepLabV2Config(kind="deeplab_v2", backbone="resnet18", network_hw=FRAME_HW),
+        label_space="cityscapes19",
+    )
     torch.manual_seed(0)
     save_network(exported.checkpoint, spec.build(), spec)
     export_bundle(

@@ -14,7 +14,7 @@ from export.config import ExportConfig
 from export.frozen import Frozen, freeze
 from runtime.images import write_png
 from training.checkpoint import NetworkSpec, save_network
-from training.networks import DeepLabV2
+from training.networks.deeplab_v2 import DeepLabV2
 
 FRAME_HW = (64, 96)
 NUM_FRAMES = 4

@@ -14,7 +14,7 @@ from runtime.backends import open_backend
 from runtime.errors import GateError
 from runtime.manifest import Artefact, Parity
 from runtime.settings import CpuConfig
-from training.networks import DeepLabV2
+from training.networks.deeplab_v2 import DeepLabV2
 
 FRAME_HW = (64, 96)
 NUM_FRAMES = 4

@@ -12,7 +12,8 @@ from PIL import Image
 
 from training.checkpoint import NetworkSpec, save_network
 from training.device import Compute
-from training.networks import DeepLabV2
+from training.networks.config import DeepLabV2Config
+from training.networks.deeplab_v2 import DeepLabV2
 
 MakeFrames = Callable[..., Path]
 MakeConfig = Callable[..., str]
@@ -34,7 +35,10 @@ def compute() -> Compute:
 
 @pytest.fixture(scope="session")
 def spec() -> NetworkSpec:
-    return NetworkSpec(backbone="resnet18", input="rgb_imagenet", label_space="camvid11", network_hw=(32, 48))
+    return NetworkSpec(
+        model=DeepLabV2Config(kind="deeplab_v2", backbone="resnet18", network_hw=(32, 48)),
+        label_space="camvid11",
+    )
 
 
 @pytest.fixture
@@ -70,7 +74,7 @@ def adapt_settings(world: Path, output: Path, **adaptation: Any) -> dict[str, An
         "device": "cpu",
         "precision": "fp32",
         "workers": 0,
-        "network": {"backbone": "resnet18", "network_hw": [32, 48]},
+        "model": {"kind": "deeplab_v2", "backbone": "resnet18", "network_hw": [32, 48]},
         "source": {"kind": "checkpoint", "path": str(world / "source.safetensors")},
         "target": {"adapt": {"layout": "folder", "root": str(world / "frames")}},
         "adaptation": {

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from runtime.errors import CheckpointError
 from training.checkpoint import NetworkSpec, load_network, load_tensors, read_tensors, save_network, save_tensors
-from training.frame_network import INPUT_CONVENTIONS
-from training.networks import DeepLabV2
+from training.networks.config import INPUT_CONVENTIONS
+from training.networks.deeplab_v2 import DeepLabV2
 
 Change = Callable[[dict[str, Tensor], dict[str, str]], object]
 

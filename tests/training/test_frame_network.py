@@ -8,8 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from runtime.manifest import InputConvention
-from training.frame_network import INPUT_CONVENTIONS, FrameInput, FrameNetwork
-from training.networks import DeepLabV2, NetworkOutput
+from training.frame_network import FrameInput, FrameNetwork
+from training.networks.config import INPUT_CONVENTIONS
+from training.networks.deeplab_v2 import DeepLabV2
+from training.networks.network import NetworkOutput
 
 PLAIN = InputConvention(channel_order="rgb", mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
 

@@ -21,7 +21,8 @@ from training.losses import (
     prototype_symmetric_loss,
 )
 from training.methods.iapc import Iapc, ema_update
-from training.networks import DeepLabV2, upsample
+from training.networks.deeplab_v2 import DeepLabV2
+from training.networks.network import upsample
 from training.prototypes import class_prototypes, prototype_similarity
 
 NUM_CLASSES = 11

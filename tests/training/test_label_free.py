@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from training.batch_norm import Statistics, read_statistics
 from training.device import Compute
 from training.label_free import LabelFreeScores, best_share, choose_share, score
-from training.networks import DeepLabV2, NetworkOutput
+from training.networks.deeplab_v2 import DeepLabV2
+from training.networks.network import NetworkOutput
 
 LN2 = math.log(2.0)
 

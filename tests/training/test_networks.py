@@ -4,7 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from training.networks import ASPP_DILATIONS, OUTPUT_STRIDE, Backbone, DeepLabV2, upsample
+from training.networks.config import Backbone
+from training.networks.deeplab_v2 import ASPP_DILATIONS, OUTPUT_STRIDE, DeepLabV2
+from training.networks.network import upsample
 
 CHANNELS: dict[Backbone, int] = {"resnet18": 256, "resnet34": 256, "resnet50": 1024, "resnet101": 1024}
 

@@ -16,7 +16,8 @@ from training.data.files import ImageFiles
 from training.data.layouts import folder_images
 from training.device import Compute
 from training.frame_network import FrameInput
-from training.networks import DeepLabV2, NetworkOutput
+from training.networks.deeplab_v2 import DeepLabV2
+from training.networks.network import NetworkOutput
 from training.pseudo_labels import PseudoLabels, label_frame, make_pseudo_labels
 
 PLAIN = FrameInput(InputConvention(channel_order="rgb", mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0)))

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import optim
 
-from training.networks import DeepLabV2
+from training.networks.deeplab_v2 import DeepLabV2
 from training.schedule import learning_rate_factor, parameter_groups, set_learning_rate
 
 

@@ -63,7 +63,7 @@ def world(tmp_path_factory: pytest.TempPathFactory, make_frames: Callable[..., P
         "device": "cpu",
         "precision": "fp32",
         "workers": 0,
-        "network": {"backbone": "resnet18", "network_hw": [32, 48]},
+        "model": {"kind": "deeplab_v2", "backbone": "resnet18", "network_hw": [32, 48]},
         "source": {"kind": "train", "frames": source, **schedule},
         "target": {"adapt": {"layout": "camvid", "root": str(folder / "target"), "split": "dusk"}},
         "adaptation": {"method": {"name": "iapc"}, "memory_hw": [64, 96], "min_classes": 2, **schedule},

@@ -11,7 +11,8 @@ from training.batches import SourceBatch
 from training.checkpoint import NetworkSpec
 from training.device import Compute
 from training.methods.supervised import Supervised
-from training.networks import DeepLabV2, upsample
+from training.networks.deeplab_v2 import DeepLabV2
+from training.networks.network import upsample
 
 
 @pytest.fixture

@@ -1,8 +1,8 @@
 """IAPC: importance-aware and prototype-contrast learning (arXiv 2306.01598), source-free.
 
 Three networks start from the same weights: the frozen source network judges how far a pixel can be trusted
-(importance), the memory network, a slow moving average of the student, gives the prototypes, and the student,
-which is what is delivered, learns on photometrically changed views.
+(importance, as a rule before the first step), the memory network, a slow moving average of the student, gives the
+prototypes, and the student, which is what is delivered, learns on photometrically changed views.
 """
 
 import copy
@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from training.batch_norm import freeze_affine
+from training.batch_norm import freeze_affine, use_batch_statistics
 from training.batches import TargetBatch
 from training.class_weights import RareClassWeights
 from training.config import IapcConfig
@@ -26,7 +26,7 @@ from training.losses import (
     prototype_enhanced_loss,
     prototype_symmetric_loss,
 )
-from training.networks import DeepLabV2, NetworkOutput, upsample
+from training.networks.network import NetworkOutput, SegmentationNetwork, upsample
 from training.prototypes import class_prototypes, prototype_similarity
 
 __all__ = ["Iapc"]
@@ -37,7 +37,7 @@ class Iapc:
 
     def __init__(
         self,
-        source: DeepLabV2,
+        source: SegmentationNetwork,
         frame_input: FrameInput,
         config: IapcConfig,
         *,
@@ -55,9 +55,11 @@ class Iapc:
             has_fixed_statistics: normalise the student by its stored statistics instead of the batch's.
             compute: device and precision.
         """
-        self.source = source.eval().requires_grad_(False)
-        # Batch statistics, as in the authors' code; copied buffers would do as well, which it never uses.
-        self.memory = copy.deepcopy(source).train(not has_fixed_statistics)
+        self.source = source.eval().requires_grad_(False) if config.importance_view == "crop" else None
+        self.memory = copy.deepcopy(source).eval().requires_grad_(False)
+        if not has_fixed_statistics:
+            # As in the authors' code; copied buffers would do as well, which it never uses.
+            use_batch_statistics(self.memory)
         self.student = copy.deepcopy(source).requires_grad_(True).train(not has_fixed_statistics)
         freeze_affine(self.student)
         self.frame_input = frame_input
@@ -70,14 +72,21 @@ class Iapc:
         """The weighted terms `importance_weighted`, `information`, `symmetric` and `enhanced`."""
         hw = (int(batch.pseudo_labels.shape[1]), int(batch.pseudo_labels.shape[2]))
         with torch.no_grad(), self.compute.autocast():
-            source_logits = self.source(self.frame_input(batch.source)).logits
+            importance = self._importance(batch, hw)
             memory: NetworkOutput = self.memory(self.frame_input(batch.memory))
         with self.compute.autocast():
             student: NetworkOutput = self.student(self.frame_input(batch.student))
         # Once for all terms: at crop resolution this is the dearest operation of the step after the networks.
-        log_probs = upsample(student.logits, hw).log_softmax(dim=1)
-        importance = importance_map(upsample(source_logits, hw), self.config.importance)
+        log_probs = upsample(student.logits, hw, align_corners=self.student.align_corners).log_softmax(dim=1)
         return self._terms(log_probs, self._similarity(student, memory), importance, batch.pseudo_labels)
+
+    def _importance(self, batch: TargetBatch, hw: tuple[int, int]) -> Tensor:
+        if batch.importance is not None:
+            return batch.importance.float() / 255.0
+        if self.source is None or batch.source is None:
+            return torch.ones(batch.pseudo_labels.shape, device=self.compute.device)
+        logits = self.source.logits(self.frame_input(batch.source))
+        return importance_map(upsample(logits, hw, align_corners=self.source.align_corners), self.config.importance)
 
     def _similarity(self, student: NetworkOutput, memory: NetworkOutput) -> Tensor:
         """Similarity of student features to the memory's prototypes.
@@ -86,7 +95,8 @@ class Iapc:
         the argmax at feature resolution is the same up to half a cell, and free.
         """
         num_classes = memory.logits.shape[1]
-        prototypes = class_prototypes(memory.features.float(), memory.logits.argmax(dim=1), num_classes)
+        labels = nearest_labels(memory.logits.argmax(dim=1), (memory.features.shape[2], memory.features.shape[3]))
+        prototypes = class_prototypes(memory.features.float(), labels, num_classes)
         return prototype_similarity(student.features.float(), prototypes, self.config.absent)
 
     def _terms(
@@ -104,7 +114,12 @@ class Iapc:
             * importance_weighted_loss(log_probs, pseudo_labels, importance, class_weights),
             "information": information,
             "symmetric": config.symmetric
-            * prototype_symmetric_loss(log_probs, similarity, temperature=config.temperature),
+            * prototype_symmetric_loss(
+                log_probs,
+                similarity,
+                temperature=config.temperature,
+                align_corners=self.student.align_corners,
+            ),
             "enhanced": config.enhanced
             * prototype_enhanced_loss(log_probs, prototype_labels, pseudo_labels, class_weights),
         }

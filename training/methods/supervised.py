@@ -9,7 +9,7 @@ from runtime.labels import IGNORE_INDEX
 from training.batches import SourceBatch
 from training.device import Compute
 from training.frame_network import FrameInput
-from training.networks import DeepLabV2, upsample
+from training.networks.network import SegmentationNetwork, upsample
 
 __all__ = ["Supervised"]
 
@@ -17,7 +17,7 @@ __all__ = ["Supervised"]
 class Supervised:
     """Cross-entropy to the labels, mean over the labelled pixels."""
 
-    def __init__(self, student: DeepLabV2, frame_input: FrameInput, compute: Compute) -> None:
+    def __init__(self, student: SegmentationNetwork, frame_input: FrameInput, compute: Compute) -> None:
         """Put the student in training mode."""
         self.student = student.train()
         self.frame_input = frame_input

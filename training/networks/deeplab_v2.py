@@ -5,29 +5,25 @@ Fully Connected CRFs", arXiv 1606.00915, in the form used by IAPC (arXiv 2306.01
 features of the prototype part are the post-ReLU output of layer3.
 """
 
-from typing import Literal, NamedTuple, cast
+from typing import cast
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.models import get_model
 from torchvision.models.resnet import ResNet
 
-__all__ = ["OUTPUT_STRIDE", "Backbone", "DeepLabV2", "NetworkOutput", "upsample"]
+from training.networks.config import Backbone
+from training.networks.network import NetworkOutput, SegmentationNetwork
 
-Backbone = Literal["resnet18", "resnet34", "resnet50", "resnet101"]
+__all__ = ["ASPP_DILATIONS", "OUTPUT_STRIDE", "DeepLabV2"]
+
 OUTPUT_STRIDE = 8
 ASPP_DILATIONS = (6, 12, 18, 24)
 
 
-class NetworkOutput(NamedTuple):
-    """What a segmentation network returns: `logits` (N, C, h, w) and `features` (N, D, h, w), both at stride 8."""
-
-    logits: Tensor
-    features: Tensor
-
-
-class DeepLabV2(nn.Module):
+class DeepLabV2(SegmentationNetwork):
     """(N, 3, H, W) normalised image -> `NetworkOutput` with h = ceil(H / 8), w = ceil(W / 8)."""
+
+    head = "classifier"
 
     def __init__(self, backbone: Backbone, num_classes: int, *, imagenet: bool = False) -> None:
         """Build the network.
@@ -54,15 +50,6 @@ class DeepLabV2(nn.Module):
         deep = self.layer4(features)
         first, *others = (branch(deep) for branch in self.classifier)
         return NetworkOutput(logits=sum(others, start=first), features=features)
-
-
-def upsample(logits: Tensor, hw: tuple[int, int]) -> Tensor:
-    """Bilinear upsampling of (N, C, h, w) logits to (N, C, *hw), in float32.
-
-    Deviation from the reference code, which aligns corners: that fits its 8k+1 feature maps (ceil-mode
-    pooling). Torchvision's even maps would be stretched by it, differently at every crop size.
-    """
-    return F.interpolate(logits.float(), size=hw, mode="bilinear", align_corners=False)
 
 
 def _dilate(stage: nn.Module, dilation: int) -> None:

@@ -1,0 +1,99 @@
+"""Which network a run adapts and how it is fed: a closed union, told apart by `kind`."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, PositiveInt
+
+from runtime.config import StrictModel
+from runtime.manifest import InputConvention
+
+__all__ = [
+    "INPUT_CONVENTIONS",
+    "Backbone",
+    "DeepLabV2Config",
+    "FactoryConfig",
+    "InputName",
+    "ModelConfig",
+    "SmpConfig",
+    "Trunk",
+]
+
+Hw = tuple[PositiveInt, PositiveInt]
+Backbone = Literal["resnet18", "resnet34", "resnet50", "resnet101"]
+Trunk = Literal["torchvision", "caffe"]
+InputName = Literal["rgb_imagenet", "bgr_caffe", "bgr_std"]
+
+_MEAN, _STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
+INPUT_CONVENTIONS: dict[InputName, InputConvention] = {
+    "rgb_imagenet": InputConvention(channel_order="rgb", mean=_MEAN, std=_STD),
+    "bgr_caffe": InputConvention(
+        channel_order="bgr", mean=(104.00698793, 116.66876762, 122.67891434), std=(1.0, 1.0, 1.0)
+    ),
+    # ImageNet's RGB constants on BGR channels is what CRST's code does, not a slip of ours.
+    "bgr_std": InputConvention(channel_order="bgr", mean=_MEAN, std=_STD),
+}
+
+
+class _Fed(StrictModel):
+    """What a network is shown, whatever it is."""
+
+    input: InputName | InputConvention = "rgb_imagenet"
+    """A convention by name, or `channel_order`, `mean` and `std` of your own."""
+    network_hw: Hw
+    """Height and width the network sees at evaluation and in the vehicle."""
+
+    @property
+    def convention(self) -> InputConvention:
+        """How pixel values become network input."""
+        return self.input if isinstance(self.input, InputConvention) else INPUT_CONVENTIONS[self.input]
+
+
+class DeepLabV2Config(_Fed):
+    """DeepLabV2 on a ResNet."""
+
+    kind: Literal["deeplab_v2"]
+    backbone: Backbone
+    trunk: Trunk = "torchvision"
+    """`caffe` strides on the first 1x1 convolution and pools with ceil_mode, as most public checkpoints need."""
+    branches: Literal[2, 4] = 4
+    """Dilated classifiers that are summed; many public checkpoints trained two of their four."""
+    imagenet: bool = False
+    """Start the trunk from torchvision's ImageNet weights; downloads them."""
+
+
+class SmpConfig(_Fed):
+    """A network of segmentation-models-pytorch, by the names of its architecture and encoder."""
+
+    kind: Literal["smp"]
+    architecture: str
+    """As `smp.create_model` knows it: segformer, unet, deeplabv3plus, fpn and others."""
+    encoder: str
+    """Such as mit_b0, resnet34 or tu-convnext_tiny."""
+    options: dict[str, Any] = Field(default_factory=dict)
+    """More arguments for `smp.create_model`."""
+    feature_layer: str = "decoder"
+    """Dotted name of the module whose output the prototypes are made of."""
+    imagenet: bool = False
+    """Start the encoder from its ImageNet weights; downloads them."""
+
+
+class FactoryConfig(_Fed):
+    """A network of your own: `factory` is called with `num_classes` and `arguments` and returns an `nn.Module`."""
+
+    kind: Literal["factory"]
+    factory: str = Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")
+    """`package.module:function`, importable where the command runs."""
+    arguments: dict[str, Any] = Field(default_factory=dict)
+    feature_layer: str
+    """Dotted name of the module whose output the prototypes are made of."""
+    logits: str | int | None = None
+    """Key or index of the logits where the network returns a dict or tuple; None takes `out`, `logits` or the first."""
+    head_layer: str = ""
+    """Dotted name of the classifier, which learns at `head_multiplier` times the rate; empty: nothing does."""
+    align_corners: bool = False
+    """How the logits were upsampled when the network was trained."""
+    size_multiple: PositiveInt = 1
+    """Height and width of an input must be multiples of this."""
+
+
+ModelConfig = Annotated[DeepLabV2Config | SmpConfig | FactoryConfig, Field(discriminator="kind")]

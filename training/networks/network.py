@@ -1,0 +1,46 @@
+"""What every stage may ask of a segmentation network, whoever wrote it."""
+
+from typing import NamedTuple
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+__all__ = ["NetworkOutput", "SegmentationNetwork", "upsample"]
+
+
+class NetworkOutput(NamedTuple):
+    """What a segmentation network returns: `logits` (N, C, h, w) and intermediate `features` (N, D, h', w')."""
+
+    logits: Tensor
+    features: Tensor
+
+
+class SegmentationNetwork(nn.Module):
+    """(N, 3, H, W) normalised image -> `NetworkOutput`; the sizes of logits and features are the network's own."""
+
+    align_corners: bool = False
+    """Whether corner cells of the logits lie on corner pixels, as in networks whose maps have 8k + 1 cells."""
+    head: str = ""
+    """Dotted name of the classifier, which learns at a multiple of the rate; empty where none is named."""
+    size_multiple: int = 1
+    """Height and width of an input must be multiples of this."""
+
+    def forward(self, image: Tensor) -> NetworkOutput:
+        """Logits and features of a batch of images."""
+        raise NotImplementedError
+
+    def logits(self, image: Tensor) -> Tensor:
+        """Logits alone: what evaluation and the vehicle need."""
+        output: NetworkOutput = self(image)
+        return output.logits
+
+
+def upsample(logits: Tensor, hw: tuple[int, int], *, align_corners: bool = False) -> Tensor:
+    """Bilinear upsampling of (N, C, h, w) logits to (N, C, *hw), in float32; unchanged where they have that size.
+
+    Aligning corners, as the reference code always does, fits the 8k + 1 maps of ceil-mode pooling. Torchvision's
+    even maps would be stretched by it, differently at every crop size.
+    """
+    if tuple(logits.shape[2:]) == hw:
+        return logits.float()
+    return F.interpolate(logits.float(), size=hw, mode="bilinear", align_corners=align_corners)

@@ -1,0 +1,152 @@
+"""What adaptation prepares before its first step: the network it starts from, its labels and its importance.
+
+All of it is a function of source network, target frames and a few settings, lies in a folder named after them, and is
+shared by every run that agrees on them: a comparison of twenty variants labels the target once.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from runtime.command import progress, say
+from runtime.errors import ConfigError, DataError
+from runtime.files import writable_folder
+from training.batch_norm import Statistics, blend, estimate_statistics, has_statistics, load_statistics, read_statistics
+from training.checkpoint import NetworkSpec, load_network, save_network
+from training.config import AdaptationConfig, TrainingConfig
+from training.data.frames import Frames
+from training.data.open import open_frames
+from training.device import Compute
+from training.importance import ImportanceMaps, make_importance_maps
+from training.label_free import choose_share, score
+from training.losses import ImportanceForm
+from training.networks.network import SegmentationNetwork
+from training.pseudo_labels import PseudoLabels, make_pseudo_labels
+from training.source import LoadedSource, factory_of, fingerprint
+
+__all__ = ["SCORED_FRAMES", "Prepared", "network_inputs", "prepare", "target_statistics"]
+
+STATISTICS_FRAMES = 200
+SCORED_FRAMES = 32
+FRAMES_PER_BATCH = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What a run starts from; files lie in `folder`."""
+
+    folder: Path
+    network: SegmentationNetwork
+    """The source network with its share of target statistics, on the run's device, in evaluation mode."""
+    spec: NetworkSpec
+    frames: Frames
+    pseudo_labels: PseudoLabels
+
+    def importance(self, form: ImportanceForm, compute: Compute) -> ImportanceMaps:
+        """Importance of every pixel of every frame; computed where that was not done before."""
+        maps = ImportanceMaps(self.folder / f"importance_{form}")
+        make_importance_maps(self.network, self.spec, self.frames, maps, form=form, compute=compute)
+        return maps
+
+
+def prepare(config: TrainingConfig, source: LoadedSource, compute: Compute, folder: Path) -> Prepared:
+    """Make, or find in a folder below `folder`, what adaptation starts from.
+
+    Raises:
+        DataError: fewer than two target frames.
+        ConfigError: the network's size cannot serve the frames.
+    """
+    frames = open_frames(config.target.adapt)
+    if len(frames) < 2:
+        raise DataError(
+            f"the target has {len(frames)} frame(s); adaptation needs at least 2, and some hundred to be worth it"
+        )
+    adaptation = config.adaptation
+    settings = {
+        "source": source.sha256,
+        "model": config.model,
+        "target": config.target.adapt,
+        "statistics_share": adaptation.statistics_share,
+        "pseudo_labels": adaptation.pseudo_labels,
+    }
+    folder = writable_folder(folder / fingerprint(settings, compute))
+    spec = source.spec.model_copy(update={"model": config.model})
+    _require_deployable(source.network, spec, frames)
+    network, spec = _initial_network(compute.place(source.network), spec, frames, adaptation, compute, folder)
+    labels = PseudoLabels(folder / "pseudo_labels")
+    make_pseudo_labels(network.eval(), spec, frames, labels, adaptation.pseudo_labels, compute)
+    return Prepared(folder, network, spec, frames, labels)
+
+
+def target_statistics(network: SegmentationNetwork, spec: NetworkSpec, frames: Frames, compute: Compute) -> Statistics:
+    """Batch-norm statistics of a network on clean target frames, at the size it sees when deployed."""
+    images = network_inputs(spec, frames, compute, limit=STATISTICS_FRAMES)
+    with compute.autocast():
+        return estimate_statistics(network, network, images)
+
+
+def network_inputs(spec: NetworkSpec, frames: Frames, compute: Compute, *, limit: int) -> Iterator[Tensor]:
+    """Up to `limit` frames, evenly spread, as batches (N, 3, *network_hw) of network input.
+
+    The last batch is full too, with frames repeated: batch statistics of a single frame would count as much as
+    those of a whole batch.
+    """
+    frame_input = spec.frame_input().to(compute.device)
+    indices = np.linspace(0, len(frames) - 1, num=min(limit, len(frames)), dtype=int)
+    rest = -len(indices) % FRAMES_PER_BATCH
+    indices = np.concatenate([indices, np.resize(indices, rest)])
+    for batch in progress(indices.reshape(-1, FRAMES_PER_BATCH), title="target frames", unit="batch"):
+        images = [torch.from_numpy(frames.image(int(index))).to(compute.device)[None] for index in batch]
+        inputs = torch.cat([frame_input(image, spec.network_hw) for image in images])
+        yield inputs.contiguous(memory_format=torch.channels_last)
+
+
+def _require_deployable(network: SegmentationNetwork, spec: NetworkSpec, frames: Frames) -> None:
+    """Refuse a network size the deploy graph cannot serve, before hours are spent on adapting for it.
+
+    Raises:
+        ConfigError: the frames are more than twice the network's size.
+    """
+    height, width = frames.image(0).shape[:2]
+    try:
+        spec.frame_network(network, (height, width))
+    except ValueError as error:
+        raise ConfigError(f"model.network_hw: {error}") from error
+
+
+def _initial_network(
+    source: SegmentationNetwork,
+    spec: NetworkSpec,
+    frames: Frames,
+    config: AdaptationConfig,
+    compute: Compute,
+    folder: Path,
+) -> tuple[SegmentationNetwork, NetworkSpec]:
+    """The source network with target statistics blended in; kept on disk, so that a resumed run has the same."""
+    path = folder / "initial.safetensors"
+    if path.exists():
+        network, spec = load_network(path, factory=factory_of(spec.model))
+        return compute.place(network), spec
+    share = config.statistics_share
+    images = list(network_inputs(spec, frames, compute, limit=SCORED_FRAMES))
+    own, decided = read_statistics(source), {}
+    if not has_statistics(source):
+        say("the network has no batch norm: there are no statistics to blend")
+        share = 0.0
+    elif share == "auto":
+        target = target_statistics(source, spec, frames, compute)
+        share, scores = choose_share(source, images, source=own, target=target, compute=compute)
+        decided = {"shares_tried": {str(tried): found.as_dict() for tried, found in scores.items()}}
+    elif share > 0:
+        target = target_statistics(source, spec, frames, compute)
+    if share > 0:
+        load_statistics(source, blend(own, target, share))
+    say(f"share of target statistics: {share} ({'chosen without labels' if decided else 'given'})")
+    scored = score(source, images, compute).as_dict()
+    spec = spec.with_provenance(statistics_share=share, **decided, scores_before=scored)
+    save_network(path, source, spec)
+    return source, spec
