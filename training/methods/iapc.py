@@ -10,6 +10,8 @@ from collections.abc import Mapping
 
 import torch
 from torch import Tensor
+from torch.optim.swa_utils import get_ema_multi_avg_fn
+from torch.profiler import record_function
 
 from training.batch_norm import freeze_affine, use_batch_statistics
 from training.batches import TargetBatch
@@ -48,19 +50,19 @@ class Iapc:
         """Make the three networks.
 
         Args:
-            source: the source network, statistics already blended; it is kept and frozen.
+            source: the source network, statistics already blended; it becomes the student.
             frame_input: its input convention.
             config: weights and forms of the terms.
             class_prior: (C,) class frequencies of the pseudo-labels, for the optional diversity term.
             has_fixed_statistics: normalise the student by its stored statistics instead of the batch's.
             compute: device and precision.
         """
-        self.source = source.eval().requires_grad_(False) if config.importance_view == "crop" else None
+        self.source = copy.deepcopy(source).eval().requires_grad_(False) if config.importance_view == "crop" else None
         self.memory = copy.deepcopy(source).eval().requires_grad_(False)
         if not has_fixed_statistics:
             # As in the authors' code; copied buffers would do as well, which it never uses.
             use_batch_statistics(self.memory)
-        self.student = copy.deepcopy(source).requires_grad_(True).train(not has_fixed_statistics)
+        self.student = source.requires_grad_(True).train(not has_fixed_statistics)
         freeze_affine(self.student)
         self.frame_input = frame_input
         self.config = config
@@ -72,13 +74,16 @@ class Iapc:
         """The weighted terms `importance_weighted`, `information`, `symmetric` and `enhanced`."""
         hw = (int(batch.pseudo_labels.shape[1]), int(batch.pseudo_labels.shape[2]))
         with torch.no_grad(), self.compute.autocast():
-            importance = self._importance(batch, hw)
-            memory: NetworkOutput = self.memory(self.frame_input(batch.memory))
-        with self.compute.autocast():
+            with record_function("source forward"):
+                importance = self._importance(batch, hw)
+            with record_function("memory forward"):
+                memory: NetworkOutput = self.memory(self.frame_input(batch.memory))
+        with record_function("student forward"), self.compute.autocast():
             student: NetworkOutput = self.student(self.frame_input(batch.student))
-        # Once for all terms: at crop resolution this is the dearest operation of the step after the networks.
-        log_probs = upsample(student.logits, hw, align_corners=self.student.align_corners).log_softmax(dim=1)
-        return self._terms(log_probs, self._similarity(student, memory), importance, batch.pseudo_labels)
+        with record_function("losses"):
+            # Once for all terms: at crop resolution this is the dearest operation of the step after the networks.
+            log_probs = upsample(student.logits, hw, align_corners=self.student.align_corners).log_softmax(dim=1)
+            return self._terms(log_probs, self._similarity(student, memory), importance, batch.pseudo_labels)
 
     def _importance(self, batch: TargetBatch, hw: tuple[int, int]) -> Tensor:
         if batch.importance is not None:
@@ -147,7 +152,7 @@ class Iapc:
 
 def ema_update(memory: torch.nn.Module, student: torch.nn.Module, *, momentum: float) -> None:
     """`momentum * memory + (1 - momentum) * student` for parameters; buffers are copied (authors' code)."""
-    for mean, weight in zip(memory.parameters(), student.parameters(), strict=True):
-        mean.lerp_(weight, 1.0 - momentum)
+    move = get_ema_multi_avg_fn(momentum)
+    move(list(memory.parameters()), list(student.parameters()), None)
     for kept, buffer in zip(memory.buffers(), student.buffers(), strict=True):
         kept.copy_(buffer)
