@@ -10,6 +10,7 @@ from runtime.command import add_config_arguments, run_command, say
 from runtime.config import load_config
 from runtime.files import writable_folder, write_text
 from training.adapt import adapt, adapted_path
+from training.compare.compare import compare
 from training.config import TrainingConfig
 from training.preview import preview
 from training.report import report
@@ -18,6 +19,7 @@ from training.source import train_source
 COMMANDS = {
     "train-source": "train the source network on labelled source frames, where none is given",
     "adapt": "adapt the source network to unlabelled target frames, then report where test labels exist",
+    "compare": "run a grid of settings over seeds on one source network, and tabulate and draw it",
     "evaluate": "report on networks that are already there",
     "preview": "draw a contact sheet of the source and target test frames with their labels",
 }
@@ -50,6 +52,8 @@ def _run(command: str, path: Path, overrides: list[str]) -> Mapping[str, Any]:
             say(f"adapted network: {adapted_path(config)}")
             decided = {key: found[key] for key in ("statistics_share", "scores_before", "scores_after")}
             return {**report(config), **decided, "checkpoint": str(adapted_path(config))}
+        case "compare":
+            return compare(config)
         case "evaluate":
             return report(config)
         case _:

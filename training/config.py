@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from runtime.config import StrictModel
+from training.compare.config import CompareConfig
 from training.data.config import FramesConfig
 from training.losses import ImportanceForm
 from training.networks.config import ModelConfig
@@ -169,3 +170,4 @@ class TrainingConfig(StrictModel):
     source: SourceConfig
     target: TargetConfig
     adaptation: AdaptationConfig
+    compare: CompareConfig = CompareConfig()
