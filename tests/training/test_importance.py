@@ -52,7 +52,8 @@ def test_map_is_the_importance_of_the_upsampled_logits_in_255_steps(
             logits = network.logits(spec.frame_input()(torch.from_numpy(frames.image(index))[None], (32, 48)))
         expected = importance_map(upsample(logits, (32, 48), align_corners=align_corners), form)[0].numpy()
         written = maps.importance(index)
-        assert (written.shape, written.dtype) == ((32, 48), np.uint8)
+        assert written.shape == (32, 48)
+        assert written.dtype == np.uint8
         assert np.abs(written / 255.0 - expected).max() <= 1 / 510 + 1e-6
         assert form == "none" or expected.std() > 0.01
 
@@ -104,21 +105,20 @@ def test_map_of_any_size_is_cut_where_the_labels_are(seed: int, map_hw: tuple[in
         array[top * down : (top + 3) * down, left * across : (left + 3) * across] = 200
     label, value = crop_labels(labels, crop), crop_map(values, crop)
     assert value.shape == label.shape == (32, 48)
-    # Half of a map's edge lies at the labels' edge: they disagree by a pixel beside it at most.
-    differs = (label > 100) != (value > 100)
-    is_edge = np.zeros_like(differs)
-    is_edge[1:] |= label[1:] != label[:-1]
-    is_edge[:-1] |= label[1:] != label[:-1]
-    is_edge[:, 1:] |= label[:, 1:] != label[:, :-1]
-    is_edge[:, :-1] |= label[:, 1:] != label[:, :-1]
-    assert not (differs & ~_grown(is_edge)).any()
+    # A blurred edge stays where it was: away from corners, which blur rounds, a pixel is bright if its label is.
+    is_wrong = np.where(label > 0, value < 99, value > 101)
+    inside = np.s_[2:-2, 2:-2]
+    assert not (is_wrong & ~_near_edge(label))[inside].any()
 
 
-def _grown(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """The mask and all pixels beside it, diagonals too: two edges of a box meet in a rounded corner."""
-    padded = np.pad(mask, 1)
-    shifts = [padded[i : i + mask.shape[0], j : j + mask.shape[1]] for i in range(3) for j in range(3)]
-    return np.logical_or.reduce(shifts)
+def _near_edge(label: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Pixels with another label within two steps, diagonals too."""
+    height, width = label.shape
+    padded = np.pad(label, 2, mode="edge")
+    is_near = np.zeros(label.shape, dtype=np.bool_)
+    for row, column in np.ndindex(5, 5):
+        is_near |= padded[row : row + height, column : column + width] != label
+    return is_near
 
 
 def test_map_of_the_crops_own_size_is_cut_without_resampling() -> None:

@@ -84,7 +84,7 @@ def test_share_is_blended_into_the_network_and_told(prepare_for: MakePrepared) -
 
 def test_forms_of_importance_lie_side_by_side(prepare_for: MakePrepared, compute: Compute) -> None:
     prepared = prepare_for()
-    ratio, margin = (prepared.importance(form, compute) for form in ("prob_ratio", "margin"))  # type: ignore[arg-type]
+    ratio, margin = (prepared.importance(form, compute) for form in ("prob_ratio", "margin"))
     assert (ratio.folder.parent, margin.folder.parent) == (prepared.folder, prepared.folder)
     assert (ratio.importance(0) != margin.importance(0)).any()
     before = written(ratio.folder)

@@ -175,9 +175,13 @@ def test_resizing_the_box_alone_is_resizing_the_frame_and_cutting(seed: int) -> 
     crop = draw_crop(rng, train_hw=(50, 75), scale=(0.7, 2.0), crop_hw=(32, 48), mirror=0.5)
     image = rng.integers(0, 256, (50, 75, 3), dtype=np.uint8)
     bicubic = resized_then_cut(image, crop, Image.Resampling.BICUBIC).astype(int)
-    bilinear = resized_then_cut(image[..., 0], crop, Image.Resampling.BILINEAR).astype(int)
+    channel = np.ascontiguousarray(image[..., 0])
+    bilinear = resized_then_cut(channel, crop, Image.Resampling.BILINEAR).astype(int)
     assert np.abs(crop_image(image, crop) - bicubic).max() <= 1
-    assert np.abs(crop_map(np.ascontiguousarray(image[..., 0]), crop) - bilinear).max() <= 1
+    # Pillow rounds after either direction; simple weights meet exact halves, rarely in both: then it is 2 in a pixel.
+    differences = np.abs(crop_map(channel, crop) - bilinear)
+    assert differences.max() <= 2
+    assert (differences > 1).mean() < 0.005
 
 
 @pytest.mark.parametrize("scaled_hw", [(40, 60), (80, 120), (120, 180), (160, 60), (20, 30), (10, 30)])
