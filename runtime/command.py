@@ -84,9 +84,15 @@ def run_command(command: Callable[[], Mapping[str, Any]]) -> int:
     return 0
 
 
-def add_config_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of every command that reads a run file: CONFIG and --set."""
-    parser.add_argument("config", type=Path, metavar="CONFIG", help="run file, for example configs/streets.yaml")
+def add_config_arguments(parser: argparse.ArgumentParser, *, is_optional: bool = False) -> None:
+    """Add the arguments of every command that reads a run file: CONFIG, which may be left out or not, and --set."""
+    parser.add_argument(
+        "config",
+        type=Path,
+        metavar="CONFIG",
+        nargs="?" if is_optional else None,
+        help="run file, for example configs/streets.yaml",
+    )
     parser.add_argument(
         "--set",
         dest="overrides",

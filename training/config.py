@@ -116,6 +116,11 @@ class IapcConfig(StrictModel):
     rare_boost: Annotated[float, Field(ge=1.0)] = 7.0
     """1 switches the class weights off."""
 
+    @property
+    def judged_view(self) -> Literal["frame", "crop"] | None:
+        """What the source network judges importance on; None where no term asks for it."""
+        return self.importance_view if self.importance != "none" and self.importance_weighted > 0 else None
+
 
 class PseudoLabelConfig(StrictModel):
     """Offline labels: softmax maps summed over scales, each also mirrored; dense, no threshold."""
