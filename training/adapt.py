@@ -107,7 +107,8 @@ def _settle(
     While training by batch its running statistics were those of colour-changed crops, which no camera delivers.
     """
     if config.adaptation.student_statistics == "batch" and has_statistics(student):
-        load_statistics(student, target_statistics(student, spec, prepared.frames, compute))
+        limit = config.adaptation.statistics_frames
+        load_statistics(student, target_statistics(student, spec, prepared.frames, compute, limit=limit))
     images = list(network_inputs(spec, prepared.frames, compute, limit=SCORED_FRAMES))
     scores = score(student, images, compute).as_dict()
     say(f"without labels, before: {spec.provenance['scores_before']}; after: {scores}")

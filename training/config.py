@@ -136,6 +136,8 @@ class AdaptationConfig(StrictModel):
     pseudo_labels: PseudoLabelConfig = PseudoLabelConfig()
     statistics_share: Share | Literal["auto"] = "auto"
     """Share of target batch-norm statistics blended in before anything is labelled; 0 is the paper's choice."""
+    statistics_frames: PositiveInt = 200
+    """Target frames, evenly spread, from which batch-norm statistics are estimated."""
     student_statistics: Literal["batch", "fixed"] = "batch"
     """Student normalises by the batch (the paper) or by the blended statistics."""
     views: ViewConfig

@@ -30,7 +30,6 @@ from training.source import LoadedSource, factory_of, fingerprint
 
 __all__ = ["SCORED_FRAMES", "Prepared", "network_inputs", "prepare", "target_statistics"]
 
-STATISTICS_FRAMES = 200
 SCORED_FRAMES = 32
 FRAMES_PER_BATCH = 4
 
@@ -70,7 +69,7 @@ def prepare(config: TrainingConfig, source: LoadedSource, compute: Compute, fold
         "source": source.sha256,
         "model": config.model,
         "target": config.target.adapt,
-        "statistics_share": adaptation.statistics_share,
+        "statistics": [adaptation.statistics_share, adaptation.statistics_frames],
         "pseudo_labels": adaptation.pseudo_labels,
     }
     folder = writable_folder(folder / fingerprint(settings, compute))
@@ -82,9 +81,11 @@ def prepare(config: TrainingConfig, source: LoadedSource, compute: Compute, fold
     return Prepared(folder, network, spec, frames, labels)
 
 
-def target_statistics(network: SegmentationNetwork, spec: NetworkSpec, frames: Frames, compute: Compute) -> Statistics:
-    """Batch-norm statistics of a network on clean target frames, at the size it sees when deployed."""
-    images = network_inputs(spec, frames, compute, limit=STATISTICS_FRAMES)
+def target_statistics(
+    network: SegmentationNetwork, spec: NetworkSpec, frames: Frames, compute: Compute, *, limit: int
+) -> Statistics:
+    """Batch-norm statistics of a network on up to `limit` clean target frames, at the size it sees when deployed."""
+    images = network_inputs(spec, frames, compute, limit=limit)
     with compute.autocast():
         return estimate_statistics(network, network, images)
 
@@ -138,11 +139,11 @@ def _initial_network(
         say("the network has no batch norm: there are no statistics to blend")
         share = 0.0
     elif share == "auto":
-        target = target_statistics(source, spec, frames, compute)
+        target = target_statistics(source, spec, frames, compute, limit=config.statistics_frames)
         share, scores = choose_share(source, images, source=own, target=target, compute=compute)
         decided = {"shares_tried": {str(tried): found.as_dict() for tried, found in scores.items()}}
     elif share > 0:
-        target = target_statistics(source, spec, frames, compute)
+        target = target_statistics(source, spec, frames, compute, limit=config.statistics_frames)
     if share > 0:
         load_statistics(source, blend(own, target, share))
     say(f"share of target statistics: {share} ({'chosen without labels' if decided else 'given'})")

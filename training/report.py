@@ -77,7 +77,8 @@ def baselines(config: TrainingConfig, spec: NetworkSpec, compute: Compute) -> It
     if not has_statistics(source):
         return
     own = read_statistics(source)
-    target = target_statistics(source, spec, open_frames(config.target.adapt), compute)
+    limit = config.adaptation.statistics_frames
+    target = target_statistics(source, spec, open_frames(config.target.adapt), compute, limit=limit)
     for title, share in {**SHARES, "BN as chosen": float(spec.provenance["statistics_share"])}.items():
         load_statistics(source, blend(own, target, share))
         yield title, source
