@@ -20,7 +20,8 @@ class SumHead(nn.ModuleList):
     def forward(self, features: Tensor) -> Tensor:
         """Logits of the trunk's last features."""
         first, *others = (branch(features) for branch in self)
-        return sum(others, start=first)
+        logits: Tensor = sum(others, start=first)
+        return logits
 
 
 class Module2Head(nn.Module):
