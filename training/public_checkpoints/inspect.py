@@ -52,6 +52,7 @@ def inspect_checkpoint(path: Path, frames_folder: Path | None = None) -> dict[st
         inspected, network = _inspect_own(path, needs_network=frames is not None)
     else:
         layout = read_layout(path)
+        layout = layout.keeping(layout.branches)
         inspected = _inspect_public(layout)
         is_whole = not inspected.told["missing"] and not inspected.told["left_over"]
         network = _public_network(layout) if frames is not None and is_whole else None

@@ -1,7 +1,7 @@
 """What a public checkpoint is: its family, trunk, head and classes, told from the names and shapes of its tensors."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +53,9 @@ class Layout:
     head_form: Head
     branches: int
     evidence: str
+    """Why so many branches."""
     tensors: dict[str, Tensor]
+    """What the network is made of, named as in the file below its wrapper."""
     dropped: dict[str, str]
     """Tensors of the file that are not used, and what they are."""
 
@@ -71,6 +73,13 @@ class Layout:
     def num_classes(self) -> int:
         """Channels of the logits."""
         return self.head.num_classes
+
+    def keeping(self, branches: int) -> "Layout":
+        """The same checkpoint of whose summed head only the first branches are used."""
+        tensors, dropped = dict(self.tensors), dict(self.dropped)
+        for branch in range(branches, 4 if self.head_form == "sum" else 0):
+            dropped |= _take(tensors, f"{self.head.name}{branch}.", "unused branch")
+        return replace(self, tensors=tensors, dropped=dropped)
 
     def dropped_by_reason(self) -> dict[str, int]:
         """How many tensors are left out, by what they are."""
@@ -103,7 +112,7 @@ def read_layout(path: Path) -> Layout:
     branches, evidence = (4, "five, as in ProDA") if head.is_module2 else trained_branches(head, tensors)
     family_name = _family(_Facts(opened, head, sum(h.in_channels == deep for h in heads), branches))
     head_form = _head_form(head, tensors)
-    for start, reason in _unused(head, heads, deep, branches, head_form):
+    for start, reason in _unused(head, heads, deep, head_form):
         dropped |= _take(tensors, start, reason)
     return Layout(
         path=path,
@@ -142,16 +151,11 @@ def _head_form(head: FoundHead, tensors: dict[str, Tensor]) -> Head:
     return "module2_bn" if head.base == "layer5." and "bn_pretrain.weight" in tensors else "module2"
 
 
-def _unused(
-    head: FoundHead, heads: list[FoundHead], deep: int, branches: int, head_form: Head
-) -> Iterator[tuple[str, str]]:
+def _unused(head: FoundHead, heads: list[FoundHead], deep: int, head_form: Head) -> Iterator[tuple[str, str]]:
     """How the names of tensors start that the network does not use, and what they are."""
     for other in heads:
         if other != head:
             yield other.base, "unused head" if other.in_channels == deep else "auxiliary head"
-    if not head.is_module2:
-        for branch in range(branches, head.num_branches):
-            yield f"{head.name}{branch}.", "untrained branch"
     if head_form != "module2_bn":
         yield "bn_pretrain.", "unused batch norm"
 

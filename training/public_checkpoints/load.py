@@ -42,7 +42,7 @@ def load_public(path: Path, model: ModelConfig, label_space: str) -> tuple[Segme
     """
     layout = read_layout(path)
     rows = _rows(layout, label_space)
-    require_described(model, layout)
+    layout = layout.keeping(require_described(model, layout).branches)
     spec = NetworkSpec(model=model, label_space=label_space, provenance=_provenance(layout))
     network = spec.build()
     load_tensors(network, arrange(layout, network, rows), path)
@@ -76,8 +76,8 @@ def load_trunk(path: Path, network: SegmentationNetwork) -> None:
     say(f"trunk starts from {path}; its head is new")
 
 
-def require_described(model: ModelConfig, layout: Layout) -> None:
-    """The config must describe the network in the file.
+def require_described(model: ModelConfig, layout: Layout) -> DeepLabV2Config:
+    """The config, which must describe the network in the file.
 
     What tensors prove must agree. The form of the trunk and the number of trained branches are conclusions: a value
     the config states itself stands against them, a default does not. The input convention nothing in the file
@@ -108,6 +108,7 @@ def require_described(model: ModelConfig, layout: Layout) -> None:
             f"model.input ({layout.family.projects}: {layout.family.input}), or measure it with `python -m training "
             f"inspect-checkpoint {layout.path} --frames FOLDER`; {fix}"
         )
+    return model
 
 
 def model_block(layout: Layout, network_hw: tuple[int, int] = (512, 1024)) -> str:
