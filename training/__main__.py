@@ -13,6 +13,7 @@ from training.adapt import adapt, adapted_path
 from training.compare.compare import compare
 from training.config import TrainingConfig
 from training.preview import preview
+from training.public_checkpoints.inspect import inspect_checkpoint
 from training.report import report
 from training.source import train_source
 
@@ -36,7 +37,15 @@ def main(arguments: list[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, purpose in COMMANDS.items():
         add_config_arguments(commands.add_parser(name, help=purpose, description=purpose))
+    purpose = "say what a checkpoint is, whoever wrote it, and what a run file has to say of it"
+    inspect = commands.add_parser("inspect-checkpoint", help=purpose, description=purpose)
+    inspect.add_argument("file", type=Path, metavar="FILE", help=".pth, .pth.tar, .pt, .pkl or .safetensors")
+    inspect.add_argument(
+        "--frames", type=Path, metavar="FOLDER", help="target frames, on which every input convention is tried"
+    )
     options = parser.parse_args(arguments)
+    if options.command == "inspect-checkpoint":
+        return run_command(lambda: inspect_checkpoint(options.file, options.frames))
     return run_command(lambda: _run(options.command, options.config, options.overrides))
 
 

@@ -73,13 +73,15 @@ class TrainedSource(StrictModel):
     iterations: PositiveInt
     batch_size: Annotated[int, Field(ge=2)]
     optimizer: OptimizerConfig
+    start_from: Path | None = None
+    """A checkpoint, ours or public, whose trunk the network starts from instead of at random."""
     colour_jitter: Share = 0.4
     """Strength of random brightness, contrast and saturation; report it with every figure, it moves all of them."""
     checkpoint_every: PositiveInt = 100
 
 
 class GivenSource(StrictModel):
-    """The source network is a checkpoint that `train-source` wrote earlier."""
+    """The source network is a checkpoint: one that `train-source` wrote earlier, or a public one."""
 
     kind: Literal["checkpoint"]
     path: Path

@@ -26,12 +26,14 @@ from training.label_free import choose_share, score
 from training.losses import ImportanceForm
 from training.networks.network import SegmentationNetwork
 from training.pseudo_labels import PseudoLabels, make_pseudo_labels
+from training.public_checkpoints.conventions import warn_of_convention
 from training.source import LoadedSource, factory_of, fingerprint
 
 __all__ = ["SCORED_FRAMES", "Prepared", "network_inputs", "prepare", "target_statistics"]
 
 SCORED_FRAMES = 32
 FRAMES_PER_BATCH = 4
+INITIAL = "initial.safetensors"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,9 @@ def prepare(config: TrainingConfig, source: LoadedSource, compute: Compute, fold
     folder = writable_folder(folder / fingerprint(settings, compute))
     spec = source.spec.model_copy(update={"model": config.model})
     _require_deployable(source.network, spec, frames)
+    if source.is_foreign and not (folder / INITIAL).exists():
+        network = compute.place(source.network)
+        warn_of_convention(network, spec.model.convention, frames, spec.network_hw, compute)
     network, spec = _initial_network(compute.place(source.network), spec, frames, adaptation, compute, folder)
     labels = PseudoLabels(folder / "pseudo_labels")
     make_pseudo_labels(network.eval(), spec, frames, labels, adaptation.pseudo_labels, compute)
@@ -128,7 +133,7 @@ def _initial_network(
     folder: Path,
 ) -> tuple[SegmentationNetwork, NetworkSpec]:
     """The source network with target statistics blended in; kept on disk, so that a resumed run has the same."""
-    path = folder / "initial.safetensors"
+    path = folder / INITIAL
     if path.exists():
         network, spec = load_network(path, factory=factory_of(spec.model))
         return compute.place(network), spec
