@@ -10,8 +10,8 @@ from runtime.command import add_config_arguments, run_command, say
 from runtime.config import load_config
 from runtime.files import writable_folder, write_text
 from training.adapt import adapt, adapted_path
+from training.check_data import check_data
 from training.config import TrainingConfig
-from training.preview import preview
 from training.report import report
 from training.source import train_source
 
@@ -19,7 +19,7 @@ COMMANDS = {
     "train-source": "train the source network on labelled source frames, where none is given",
     "adapt": "adapt the source network to unlabelled target frames, then report where test labels exist",
     "evaluate": "report on networks that are already there",
-    "preview": "draw a contact sheet of the source and target test frames with their labels",
+    "check-data": "read all data a run would read, tell sizes, classes and faults, and draw a contact sheet",
 }
 
 
@@ -34,11 +34,15 @@ def main(arguments: list[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, purpose in COMMANDS.items():
         add_config_arguments(commands.add_parser(name, help=purpose, description=purpose))
+    limit = "look at N frames of each data set, evenly spread, instead of all"
+    commands.choices["check-data"].add_argument("--limit", type=int, metavar="N", help=limit)
     options = parser.parse_args(arguments)
-    return run_command(lambda: _run(options.command, options.config, options.overrides))
+    return run_command(
+        lambda: _run(options.command, options.config, options.overrides, getattr(options, "limit", None))
+    )
 
 
-def _run(command: str, path: Path, overrides: list[str]) -> Mapping[str, Any]:
+def _run(command: str, path: Path, overrides: list[str], limit: int | None) -> Mapping[str, Any]:
     config = load_config(path, "training", TrainingConfig, overrides)
     writable_folder(config.output)
     write_text(config.output / f"{command}.config.json", config.model_dump_json(indent=2) + "\n")
@@ -53,7 +57,7 @@ def _run(command: str, path: Path, overrides: list[str]) -> Mapping[str, Any]:
         case "evaluate":
             return report(config)
         case _:
-            return preview(config)
+            return check_data(config, limit=limit)
 
 
 if __name__ == "__main__":
