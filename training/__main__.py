@@ -10,9 +10,9 @@ from runtime.command import add_config_arguments, run_command, say
 from runtime.config import load_config
 from runtime.files import writable_folder, write_text
 from training.adapt import adapt, adapted_path
+from training.check_data import check_data
 from training.compare.compare import compare
 from training.config import TrainingConfig
-from training.preview import preview
 from training.public_checkpoints.inspect import inspect_checkpoint
 from training.report import report
 from training.source import train_source
@@ -22,7 +22,7 @@ COMMANDS = {
     "adapt": "adapt the source network to unlabelled target frames, then report where test labels exist",
     "compare": "run a grid of settings over seeds on one source network, and tabulate and draw it",
     "evaluate": "report on networks that are already there",
-    "preview": "draw a contact sheet of the source and target test frames with their labels",
+    "check-data": "read all data a run would read, tell sizes, classes and faults, and draw a contact sheet",
 }
 
 
@@ -37,6 +37,8 @@ def main(arguments: list[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, purpose in COMMANDS.items():
         add_config_arguments(commands.add_parser(name, help=purpose, description=purpose))
+    limit = "look at N frames of each data set, evenly spread, instead of all"
+    commands.choices["check-data"].add_argument("--limit", type=int, metavar="N", help=limit)
     purpose = "say what a checkpoint is, whoever wrote it, and what a run file has to say of it"
     inspect = commands.add_parser("inspect-checkpoint", help=purpose, description=purpose)
     inspect.add_argument("file", type=Path, metavar="FILE", help=".pth, .pth.tar, .pt, .pkl or .safetensors")
@@ -46,14 +48,14 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if options.command == "inspect-checkpoint":
         return run_command(lambda: inspect_checkpoint(options.file, options.frames))
-    return run_command(lambda: _run(options.command, options.config, options.overrides))
+    return run_command(lambda: _run(options))
 
 
-def _run(command: str, path: Path, overrides: list[str]) -> Mapping[str, Any]:
-    config = load_config(path, "training", TrainingConfig, overrides)
+def _run(options: argparse.Namespace) -> Mapping[str, Any]:
+    config = load_config(options.config, "training", TrainingConfig, options.overrides)
     writable_folder(config.output)
-    write_text(config.output / f"{command}.config.json", config.model_dump_json(indent=2) + "\n")
-    match command:
+    write_text(config.output / f"{options.command}.config.json", config.model_dump_json(indent=2) + "\n")
+    match options.command:
         case "train-source":
             return train_source(config)
         case "adapt":
@@ -66,7 +68,7 @@ def _run(command: str, path: Path, overrides: list[str]) -> Mapping[str, Any]:
         case "evaluate":
             return report(config)
         case _:
-            return preview(config)
+            return check_data(config, limit=options.limit)
 
 
 if __name__ == "__main__":

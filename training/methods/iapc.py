@@ -69,9 +69,11 @@ class Iapc:
         self.compute = compute
         self.class_prior = class_prior
         self.class_weights = RareClassWeights(len(class_prior), boost=config.rare_boost, device=compute.device)
+        self.clean: Tensor | None = None
 
     def losses(self, batch: TargetBatch) -> dict[str, Tensor]:
         """The weighted terms `importance_weighted` and `information`; with prototypes `symmetric` and `enhanced`."""
+        self.clean = batch.clean
         hw = (int(batch.pseudo_labels.shape[1]), int(batch.pseudo_labels.shape[2]))
         with torch.no_grad(), self.compute.autocast():
             with record_function("source forward"):
@@ -133,10 +135,13 @@ class Iapc:
 
     @torch.no_grad()
     def after_step(self) -> None:
-        """Move the memory towards the student.
+        """Show the student its clean crops, where there are any, then move the memory towards it.
 
-        The reference code does this at the start of the next step, which is the same but for the last.
+        The reference code does the latter at the start of the next step, which is the same but for the last.
         """
+        if self.clean is not None:
+            with self.compute.autocast():
+                self.student(self.frame_input(self.clean))
         ema_update(self.memory, self.student, momentum=self.config.ema_momentum)
 
     def state(self) -> dict[str, Tensor]:
