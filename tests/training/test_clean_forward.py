@@ -78,7 +78,7 @@ def test_clean_crops_are_a_function_of_the_step_and_move_no_other_view(
     assert with_clean.clean is not None
     assert again.clean is not None
     assert torch.equal(with_clean.clean, again.clean)
-    assert not torch.equal(with_clean.clean, with_clean.source)
+    assert not torch.equal(with_clean.clean, with_clean.memory)
     assert without.clean is None
     for view in ("memory", "source", "student", "pseudo_labels"):
         assert torch.equal(getattr(with_clean, view), getattr(without, view))

@@ -53,7 +53,7 @@ def cells_of(folder: Path) -> list[dict[str, Any]]:
 def stop_at(monkeypatch: pytest.MonkeyPatch, call: int) -> list[str]:
     """Interrupt the comparison just before its given cell; returns the titles of the cells that ran."""
     ran: list[str] = []
-    run_cell = training.compare.compare.run_cell
+    run_cell = training.compare.cells.run_cell
 
     def run(comparison: Any, cell: Any) -> Any:
         if len(ran) + 1 == call:
