@@ -20,6 +20,7 @@ from training.evaluate import evaluate
 from training.methods.supervised import Supervised
 from training.networks.config import FactoryConfig, ModelConfig
 from training.networks.network import SegmentationNetwork
+from training.networks.probe import require_usable
 from training.trainer import Run, train
 
 __all__ = ["LoadedSource", "factory_of", "fingerprint", "load_source", "source_path", "train_source"]
@@ -120,6 +121,7 @@ def _train(config: TrainingConfig, source: TrainedSource, spec: NetworkSpec, fol
     frames = open_labelled_frames(source.frames, spec.space)
     torch.manual_seed(config.seed)
     network = compute.place(spec.build(imagenet=getattr(config.model, "imagenet", False)))
+    _require_usable(network, config, source, spec, compute)
     run = Run(
         folder=folder,
         fingerprint=str(spec.provenance["settings"]),
@@ -139,6 +141,20 @@ def _train(config: TrainingConfig, source: TrainedSource, spec: NetworkSpec, fol
     )
     save_network(source_path(config), network, spec)
     run.state_path.unlink()
+
+
+def _require_usable(
+    network: SegmentationNetwork, config: TrainingConfig, source: TrainedSource, spec: NetworkSpec, compute: Compute
+) -> None:
+    """Refuse a network that source training or the adaptation after it cannot use.
+
+    Raises:
+        ConfigError: names the key to change.
+    """
+    adaptation = config.adaptation
+    with compute.autocast():
+        require_usable(network, spec, source.views.crop_hw, source.batch_size, crop_key="source.views.crop_hw")
+        require_usable(network, spec, adaptation.views.crop_hw, adaptation.batch_size)
 
 
 def _report(path: Path, config: TrainingConfig, source: TrainedSource, compute: Compute) -> dict[str, Any]:

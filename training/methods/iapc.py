@@ -55,13 +55,14 @@ class Iapc:
             has_fixed_statistics: normalise the student by its stored statistics instead of the batch's.
             compute: device and precision.
         """
+        # First: what the network itself keeps from learning stays so in the student.
+        self.student = copy.deepcopy(source).train(not has_fixed_statistics)
+        freeze_affine(self.student)
         self.source = source.eval().requires_grad_(False) if config.importance_view == "crop" else None
         self.memory = copy.deepcopy(source).eval().requires_grad_(False)
         if not has_fixed_statistics:
             # As in the authors' code; copied buffers would do as well, which it never uses.
             use_batch_statistics(self.memory)
-        self.student = copy.deepcopy(source).requires_grad_(True).train(not has_fixed_statistics)
-        freeze_affine(self.student)
         self.frame_input = frame_input
         self.config = config
         self.compute = compute
@@ -92,7 +93,7 @@ class Iapc:
         """Similarity of student features to the memory's prototypes.
 
         The reference code takes the memory's labels from logits upsampled to the crop and sampled down again;
-        the argmax at feature resolution is the same up to half a cell, and free.
+        the argmax of the logits as they are, sampled where the features are, is the same up to half a cell, and free.
         """
         num_classes = memory.logits.shape[1]
         labels = nearest_labels(memory.logits.argmax(dim=1), (memory.features.shape[2], memory.features.shape[3]))

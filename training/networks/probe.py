@@ -1,7 +1,7 @@
 """Whether a network can be adapted as the run asks, found out in a second instead of after hours.
 
-It is tried on grey images of the sizes it is going to see: in training mode, with gradients, as the student sees a batch
-of crops, and in evaluation mode, as the vehicle sees a frame.
+It is tried on noise of the sizes it is going to see: in training mode, with gradients, as the student sees a batch of
+crops, and in evaluation mode, as the vehicle sees a frame.
 """
 
 import copy
@@ -69,28 +69,28 @@ def _require_multiple(network: SegmentationNetwork, key: str, hw: tuple[int, int
     multiple = network.size_multiple
     if any(side % multiple for side in hw):
         raise ConfigError(
-            f"{key}={hw}: the network takes heights and widths that are multiples of {multiple}; use "
+            f"{key}: the network takes heights and widths that are multiples of {multiple}, got {hw}; use "
             f"{_rounded(hw, multiple)}"
         )
 
 
 def _run(network: SegmentationNetwork, hw: tuple[int, int], batch_size: int, key: str) -> NetworkOutput:
-    """Logits and features of grey images.
+    """Logits and features of noise.
 
     Raises:
         ConfigError: the network refuses the size, or the device has too little memory for it.
     """
-    images = torch.zeros(batch_size, 3, *hw, device=next(network.parameters()).device)
+    images = _noise(network, hw, batch_size)
     try:
-        output: NetworkOutput = network(images.contiguous(memory_format=torch.channels_last))
+        output: NetworkOutput = network(images)
     except torch.OutOfMemoryError as error:
         raise ConfigError(
-            f"{key}={hw}: {images.device} has too little memory for the network on {batch_size} image(s) of this size; "
-            f"lower batch_size or {key}"
+            f"{key}: {images.device} has too little memory for the network on {batch_size} image(s) of {hw}; lower "
+            "batch_size or the size"
         ) from error
     except REFUSALS as error:
         raise ConfigError(
-            f"{key}={hw}: the network cannot compute on images of this size ({type(error).__name__}: {error}); "
+            f"{key}: the network cannot compute on {batch_size} image(s) of {hw} ({type(error).__name__}: {error}); "
             f"{_advice(network, hw, batch_size)}"
         ) from error
     return output
@@ -100,10 +100,9 @@ def _advice(network: SegmentationNetwork, hw: tuple[int, int], batch_size: int) 
     """Which size near the refused one the network takes."""
     for multiple in MULTIPLES:
         near = _rounded(hw, multiple)
-        images = torch.zeros(batch_size, 3, *near, device=next(network.parameters()).device)
         try:
             with torch.no_grad():
-                network(images)
+                network(_noise(network, near, batch_size))
         except REFUSALS:
             continue
         if near != hw:
@@ -121,7 +120,7 @@ def _require_contract(output: NetworkOutput, spec: NetworkSpec) -> None:
     for name, tensor in output._asdict().items():
         if not tensor.isfinite().all():
             raise ConfigError(
-                f"the network's {name} are not finite on a grey image; its weights are damaged or far too large, or "
+                f"the network's {name} are not finite on noise; its weights are damaged or far too large, or "
                 "precision=fp16 is too narrow for it"
             )
 
@@ -137,7 +136,7 @@ def _require_gradients(output: NetworkOutput) -> None:
 
 def _require_repeatable(network: SegmentationNetwork, hw: tuple[int, int]) -> None:
     """Source and memory network judge and label: in evaluation mode they must say the same thing twice."""
-    image = torch.zeros(1, 3, *hw, device=next(network.parameters()).device)
+    image = _noise(network, hw, 1)
     first, second = (network.logits(image).float() for _ in range(2))
     if _differ(first, second):
         raise ConfigError(
@@ -149,6 +148,12 @@ def _require_repeatable(network: SegmentationNetwork, hw: tuple[int, int]) -> No
 def _differ(first: Tensor, second: Tensor) -> bool:
     largest = float(first.abs().max())
     return float((first - second).abs().max()) > DROPPED_OUT * max(largest, 1e-6)
+
+
+def _noise(network: SegmentationNetwork, hw: tuple[int, int], batch_size: int) -> Tensor:
+    """Network input (N, 3, *hw), the same for the same size. On a black image, dropout would have nothing to drop."""
+    images = torch.randn(batch_size, 3, *hw, generator=torch.Generator().manual_seed(0))
+    return images.to(next(network.parameters()).device, memory_format=torch.channels_last)
 
 
 def _rounded(hw: tuple[int, int], multiple: int) -> tuple[int, int]:
