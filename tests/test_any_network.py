@@ -231,8 +231,9 @@ def test_size_the_network_refuses_costs_a_second_and_names_the_key(
     run = write_run(tmp_path, MODELS["segformer"])
     crops = ["--set", "adaptation.views.crop_hw=[40, 64]"]
     assert training.__main__.main(["train-source", run, *crops]) == 2
-    assert "error: adaptation.views.crop_hw: the network takes heights and widths that are multiples of 32, got (40" in (
-        error := capsys.readouterr().err
+    assert (
+        "error: adaptation.views.crop_hw: the network takes heights and widths that are multiples of 32, got (40"
+        in (error := capsys.readouterr().err)
     )
     assert "use (32, 64)" in error
     assert not (tmp_path / "source.safetensors").exists()

@@ -9,7 +9,7 @@ from runtime.labels import IGNORE_INDEX
 from training.batches import SourceBatch
 from training.device import Compute
 from training.frame_network import FrameInput
-from training.networks.network import NetworkOutput, SegmentationNetwork, upsample
+from training.networks.network import SegmentationNetwork, upsample
 
 __all__ = ["Supervised"]
 
@@ -26,9 +26,9 @@ class Supervised:
     def losses(self, batch: SourceBatch) -> dict[str, Tensor]:
         """One term, `cross_entropy`; 0 for a batch without a labelled pixel."""
         with self.compute.autocast():
-            output: NetworkOutput = self.student(self.frame_input(batch.images))
+            logits = self.student(self.frame_input(batch.images)).logits
         hw = (int(batch.labels.shape[1]), int(batch.labels.shape[2]))
-        logits = upsample(output.logits, hw, align_corners=self.student.align_corners)
+        logits = upsample(logits, hw, align_corners=self.student.align_corners)
         total = F.cross_entropy(logits, batch.labels, ignore_index=IGNORE_INDEX, reduction="sum")
         return {"cross_entropy": total / (batch.labels != IGNORE_INDEX).sum().clamp(min=1)}
 

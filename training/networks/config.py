@@ -9,6 +9,7 @@ from runtime.manifest import InputConvention
 
 __all__ = [
     "INPUT_CONVENTIONS",
+    "SMP_ARGUMENTS",
     "Backbone",
     "DeepLabV2Config",
     "FactoryConfig",
@@ -32,9 +33,10 @@ INPUT_CONVENTIONS: dict[InputName, InputConvention] = {
     # ImageNet's RGB constants on BGR channels is what CRST's code does, not a slip of ours.
     "bgr_std": InputConvention(channel_order="bgr", mean=_MEAN, std=_STD),
 }
-_SMP_ARGUMENTS = frozenset(
+SMP_ARGUMENTS = frozenset(
     {"arch", "encoder_name", "encoder_weights", "in_channels", "classes", "activation", "aux_params"}
 )
+"""What `smp.create_model` is given by the run, or must not be given: logits are wanted plain and alone."""
 
 
 class _Fed(StrictModel):
@@ -82,7 +84,7 @@ class SmpConfig(_Fed):
     @field_validator("options")
     @classmethod
     def _leaves_our_arguments_alone(cls, options: dict[str, Any]) -> dict[str, Any]:
-        if taken := sorted(options.keys() & _SMP_ARGUMENTS):
+        if taken := sorted(options.keys() & SMP_ARGUMENTS):
             raise ValueError(
                 f"{taken[0]} is not an option: the names, classes and weights come from model.architecture, "
                 "model.encoder, label_space and model.imagenet, and the network has to return plain logits; remove it"

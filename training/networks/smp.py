@@ -1,10 +1,12 @@
 """Networks of segmentation-models-pytorch: a dozen architectures on some hundred encoders, by name."""
 
 import difflib
+import inspect
 from typing import Any
 
+from runtime.config import nearest
 from runtime.errors import ConfigError
-from training.networks.config import SmpConfig
+from training.networks.config import SMP_ARGUMENTS, SmpConfig
 from training.networks.wrapped import WrappedNetwork
 
 __all__ = ["build_smp"]
@@ -66,10 +68,10 @@ def _import_smp() -> Any:
 
 
 def _require_known(smp: Any, config: SmpConfig) -> None:
-    """Refuse names that the package does not know; its own error is a list of hundreds.
+    """Refuse names that the package does not know; its own error is a list of hundreds, and for options none.
 
     Raises:
-        ConfigError: with all architectures, or the encoders that are nearest.
+        ConfigError: with all architectures, or the encoders or options that are nearest.
     """
     architectures = sorted(smp.MODEL_ARCHITECTURES_MAPPING)
     if config.architecture.lower() not in architectures:
@@ -79,13 +81,28 @@ def _require_known(smp: Any, config: SmpConfig) -> None:
         )
     if config.encoder.startswith(TIMM_PREFIX):
         _require_known_timm(config.encoder)
-        return
+    else:
+        _require_known_own(smp, config)
+
+
+def _require_known_own(smp: Any, config: SmpConfig) -> None:
     encoders = sorted(smp.encoders.get_encoder_names())
     if config.encoder not in encoders:
         raise ConfigError(
             f"model.encoder={config.encoder!r} is unknown to segmentation-models-pytorch {smp.__version__}; of its "
             f"{len(encoders)} encoders the nearest are {_nearest(config.encoder, encoders)}; timm's are written "
             f"{TIMM_PREFIX}NAME"
+        )
+    # What the architecture does not know goes to the encoder, which ignores it unless it is one of timm's.
+    signature = inspect.signature(smp.MODEL_ARCHITECTURES_MAPPING[config.architecture.lower()].__init__)
+    options = [
+        name
+        for name, parameter in signature.parameters.items()
+        if parameter.kind is not parameter.VAR_KEYWORD and name != "self" and name not in SMP_ARGUMENTS
+    ]
+    if unknown := sorted(config.options.keys() - set(options)):
+        raise ConfigError(
+            f"model.options: {config.architecture} has no option {unknown[0]!r}{nearest(unknown[0], options)}"
         )
 
 
