@@ -118,7 +118,7 @@ class NormThatDrops(nn.BatchNorm2d):
         super().__init__(channels)
         self.drop = nn.Dropout(0.5)
 
-    def forward(self, input: Tensor) -> Tensor:
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002  torch's name
         dropped: Tensor = self.drop(super().forward(input))
         return dropped
 
