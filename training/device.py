@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from runtime.errors import ConfigError
 from training.networks.network import SegmentationNetwork
 
-__all__ = ["Compute", "choose_compute"]
+__all__ = ["Compute", "Precision", "choose_compute"]
 
 Precision = Literal["fp32", "bf16", "fp16"]
 Network = TypeVar("Network", bound=nn.Module)

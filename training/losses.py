@@ -149,11 +149,8 @@ def prototype_enhanced_loss(
 
 
 def nearest_labels(labels: Tensor, hw: tuple[int, int]) -> Tensor:
-    """Resize (N, h, w) integer labels to (N, *hw) by nearest neighbour, measured between centres of cells.
-
-    Plain "nearest" takes the upper left pixel of a cell: at a feature stride of 32 it is 16 pixels off.
-    """
-    return F.interpolate(labels[:, None].float(), size=hw, mode="nearest-exact")[:, 0].long()
+    """Resize (N, h, w) integer labels to (N, *hw) by nearest neighbour."""
+    return F.interpolate(labels[:, None].float(), size=hw, mode="nearest")[:, 0].long()
 
 
 def _pixel_cross_entropy(log_probs: Tensor, labels: Tensor, class_weights: Tensor) -> Tensor:

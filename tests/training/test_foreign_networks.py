@@ -15,7 +15,6 @@ from training.config import IapcConfig
 from training.device import Compute
 from training.frame_network import FrameInput
 from training.label_free import score
-from training.losses import nearest_labels
 from training.methods.iapc import Iapc
 from training.networks.config import INPUT_CONVENTIONS
 from training.networks.wrapped import WrappedNetwork
@@ -83,11 +82,6 @@ def test_every_term_is_finite_and_teaches_at_any_stride(
     gradient = iapc.student.get_parameter("inner.trunk.weight").grad
     assert gradient is not None
     assert bool(gradient.isfinite().all() and (gradient != 0).any())
-
-
-def test_labels_are_sampled_at_the_centre_of_a_coarser_cell() -> None:
-    labels = torch.arange(64).view(1, 8, 8)
-    assert nearest_labels(labels, (2, 2)).tolist() == [[[18, 22], [50, 54]]]
 
 
 def test_pseudo_label_sizes_are_multiples_that_the_network_takes() -> None:
