@@ -20,7 +20,7 @@ setup: $(READY) ## create the environment in .venv
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(PY) -m pip install --quiet --upgrade pip
-	$(PY) -m pip install --quiet --constraint constraints.txt --editable ".[export,$(ENGINE),video,dev]"
+	$(PY) -m pip install --quiet --constraint constraints.txt --editable ".[export,$(ENGINE),video,smp,dev]"
 	$(PY) -m pip install --quiet --no-deps --requirement requirements-tensorrt-rtx.txt
 	@touch $@
 

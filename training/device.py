@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from runtime.errors import ConfigError
+from training.networks.network import SegmentationNetwork
 
 __all__ = ["Compute", "Precision", "choose_compute"]
 
@@ -25,8 +26,10 @@ class Compute:
     precision: Precision
 
     def place(self, network: Network) -> Network:
-        """Move a network here, its weights in channels-last order, which convolutions like best."""
-        network.to(self.device).to(memory_format=torch.channels_last)
+        """Move a network here, its weights in channels-last order where its code can compute on that."""
+        network.to(self.device)
+        if all(module.channels_last for module in network.modules() if isinstance(module, SegmentationNetwork)):
+            network.to(memory_format=torch.channels_last)
         return network
 
     def move(self, batch: Item) -> Item:

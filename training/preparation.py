@@ -25,7 +25,8 @@ from training.importance import ImportanceMaps, make_importance_maps
 from training.label_free import choose_share, score
 from training.losses import ImportanceForm
 from training.networks.network import SegmentationNetwork
-from training.pseudo_labels import PseudoLabels, make_pseudo_labels
+from training.networks.probe import require_usable
+from training.pseudo_labels import PseudoLabels, make_pseudo_labels, scaled_hw
 from training.public_checkpoints.conventions import warn_of_convention
 from training.source import LoadedSource, factory_of, fingerprint
 
@@ -59,7 +60,7 @@ def prepare(config: TrainingConfig, source: LoadedSource, compute: Compute, fold
 
     Raises:
         DataError: fewer than two target frames.
-        ConfigError: the network's size cannot serve the frames.
+        ConfigError: the network cannot be trained at the size of the crops, or its size cannot serve the frames.
     """
     frames = open_frames(config.target.adapt)
     if len(frames) < 2:
@@ -77,10 +78,11 @@ def prepare(config: TrainingConfig, source: LoadedSource, compute: Compute, fold
     folder = writable_folder(folder / fingerprint(settings, compute))
     spec = source.spec.model_copy(update={"model": config.model})
     _require_deployable(source.network, spec, frames)
+    network = compute.place(source.network)
+    _require_usable(network, spec, adaptation, compute)
     if source.is_foreign and not (folder / INITIAL).exists():
-        network = compute.place(source.network)
         warn_of_convention(network, spec.model.convention, frames, spec.network_hw, compute)
-    network, spec = _initial_network(compute.place(source.network), spec, frames, adaptation, compute, folder)
+    network, spec = _initial_network(network, spec, frames, adaptation, compute, folder)
     labels = PseudoLabels(folder / "pseudo_labels")
     make_pseudo_labels(network.eval(), spec, frames, labels, adaptation.pseudo_labels, compute)
     return Prepared(folder, network, spec, frames, labels)
@@ -122,6 +124,22 @@ def _require_deployable(network: SegmentationNetwork, spec: NetworkSpec, frames:
         spec.frame_network(network, (height, width))
     except ValueError as error:
         raise ConfigError(f"model.network_hw: {error}") from error
+
+
+def _require_usable(
+    network: SegmentationNetwork, spec: NetworkSpec, config: AdaptationConfig, compute: Compute
+) -> None:
+    """Refuse a network that cannot compute at one of the sizes adaptation shows it.
+
+    Raises:
+        ConfigError: names the key of the size.
+    """
+    scaled = {
+        f"adaptation.pseudo_labels.scales, {scale}": scaled_hw(spec.network_hw, scale, network.size_multiple)
+        for scale in config.pseudo_labels.scales
+    }
+    with compute.autocast():
+        require_usable(network, spec, config.views.crop_hw, config.batch_size, frame_sizes=scaled)
 
 
 def _initial_network(

@@ -20,6 +20,7 @@ from training.evaluate import evaluate
 from training.methods.supervised import Supervised
 from training.networks.config import DeepLabV2Config, FactoryConfig, ModelConfig
 from training.networks.network import SegmentationNetwork
+from training.networks.probe import require_usable
 from training.public_checkpoints.load import load_public, load_trunk
 from training.public_checkpoints.plain import load_plain
 from training.public_checkpoints.read import is_our_own
@@ -135,6 +136,7 @@ def _train(config: TrainingConfig, source: TrainedSource, spec: NetworkSpec, fol
     if source.start_from is not None:
         load_trunk(source.start_from, network)
     network = compute.place(network)
+    _require_usable(network, config, source, spec, compute)
     run = Run(
         folder=folder,
         fingerprint=str(spec.provenance["settings"]),
@@ -154,6 +156,20 @@ def _train(config: TrainingConfig, source: TrainedSource, spec: NetworkSpec, fol
     )
     save_network(source_path(config), network, spec)
     run.state_path.unlink()
+
+
+def _require_usable(
+    network: SegmentationNetwork, config: TrainingConfig, source: TrainedSource, spec: NetworkSpec, compute: Compute
+) -> None:
+    """Refuse a network that source training or the adaptation after it cannot use.
+
+    Raises:
+        ConfigError: names the key to change.
+    """
+    adaptation = config.adaptation
+    with compute.autocast():
+        require_usable(network, spec, source.views.crop_hw, source.batch_size, crop_key="source.views.crop_hw")
+        require_usable(network, spec, adaptation.views.crop_hw, adaptation.batch_size)
 
 
 def _report(path: Path, config: TrainingConfig, source: TrainedSource, compute: Compute) -> dict[str, Any]:

@@ -62,7 +62,8 @@ class Iapc:
         if not has_fixed_statistics:
             # As in the authors' code; copied buffers would do as well, which it never uses.
             use_batch_statistics(self.memory)
-        self.student = source.requires_grad_(True).train(not has_fixed_statistics)
+        # What its author keeps from learning stays so.
+        self.student = source.train(not has_fixed_statistics)
         freeze_affine(self.student)
         self.frame_input = frame_input
         self.config = config
