@@ -7,10 +7,14 @@
     130 interrupted; run the same command again to resume
 
 The last line of stdout is one JSON document with the key figures and the paths written.
+
+Where a launcher started several processes of one command, it numbers them in the environment variable RANK, and the
+first speaks for all; an error is told by every process that raises it.
 """
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -28,7 +32,8 @@ Item = TypeVar("Item")
 
 def say(text: str) -> None:
     """Tell a person something, on stderr."""
-    print(text, file=sys.stderr, flush=True)
+    if _speaks():
+        _tell(text)
 
 
 def progress(
@@ -45,6 +50,7 @@ def progress(
         total=total,
         initial=initial,
         file=sys.stderr,
+        disable=not _speaks(),
         dynamic_ncols=True,
         mininterval=1.0 if sys.stderr.isatty() else 10.0,
     )
@@ -58,13 +64,22 @@ def run_command(command: Callable[[], Mapping[str, Any]]) -> int:
     try:
         figures = command()
     except IapcError as error:
-        say(f"error: {error}")
+        _tell(f"error: {error}")
         return error.exit_status
     except KeyboardInterrupt:
-        say("interrupted; run the same command again to resume")
+        _tell("interrupted; run the same command again to resume")
         return INTERRUPTED
-    print(json.dumps(figures, allow_nan=False), flush=True)
+    if _speaks():
+        print(json.dumps(figures, allow_nan=False), flush=True)
     return 0
+
+
+def _speaks() -> bool:
+    return os.environ.get("RANK", "0") == "0"
+
+
+def _tell(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
 
 
 def add_config_arguments(parser: argparse.ArgumentParser, *, is_optional: bool = False) -> None:

@@ -11,6 +11,7 @@ from runtime.config import load_config
 from runtime.files import writable_folder, write_text
 from training.adapt import adapt, adapted_path
 from training.config import TrainingConfig
+from training.distributed import World, join_world
 from training.preview import preview
 from training.report import report
 from training.source import train_source
@@ -28,32 +29,38 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m training",
         description=__doc__,
-        epilog="Interrupted at any moment, the same command goes on where it stopped. Exit status: 0 done, 1 failed, "
+        epilog="`torchrun --nproc_per_node N -m training COMMAND CONFIG` shares the work among N processes. "
+        "Interrupted at any moment, the same command goes on where it stopped. Exit status: 0 done, 1 failed, "
         "2 bad usage or config, 130 interrupted.",
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, purpose in COMMANDS.items():
         add_config_arguments(commands.add_parser(name, help=purpose, description=purpose))
     options = parser.parse_args(arguments)
-    return run_command(lambda: _run(options.command, options.config, options.overrides))
+    return run_command(lambda: _join_and_run(options.command, options.config, options.overrides))
 
 
-def _run(command: str, path: Path, overrides: list[str]) -> Mapping[str, Any]:
-    config = load_config(path, "training", TrainingConfig, overrides)
-    writable_folder(config.output)
-    write_text(config.output / f"{command}.config.json", config.model_dump_json(indent=2) + "\n")
+def _join_and_run(command: str, path: Path, overrides: list[str]) -> Mapping[str, Any]:
+    with join_world() as world:
+        return _run(command, load_config(path, "training", TrainingConfig, overrides), world)
+
+
+def _run(command: str, config: TrainingConfig, world: World) -> Mapping[str, Any]:
+    if world.is_first:
+        writable_folder(config.output)
+        write_text(config.output / f"{command}.config.json", config.model_dump_json(indent=2) + "\n")
     match command:
         case "train-source":
-            return train_source(config)
+            return train_source(config, world=world)
         case "adapt":
-            found = adapt(config)
+            found = adapt(config, world=world)
             say(f"adapted network: {adapted_path(config)}")
             decided = {key: found[key] for key in ("statistics_share", "scores_before", "scores_after")}
-            return {**report(config), **decided, "checkpoint": str(adapted_path(config))}
+            return {**report(config, world=world), **decided, "checkpoint": str(adapted_path(config))}
         case "evaluate":
-            return report(config)
+            return report(config, world=world)
         case _:
-            return preview(config)
+            return preview(config) if world.is_first else {}
 
 
 if __name__ == "__main__":

@@ -76,7 +76,9 @@ def prepare(config: TrainingConfig, source: LoadedSource, compute: Compute, fold
     folder = writable_folder(folder / fingerprint(settings, compute))
     spec = source.spec.model_copy(update={"model": config.model})
     _require_deployable(source.network, spec, frames)
-    network, spec = _initial_network(compute.place(source.network), spec, frames, adaptation, compute, folder)
+    network, spec = compute.world.first_then_all(
+        lambda: _initial_network(compute.place(source.network), spec, frames, adaptation, compute, folder)
+    )
     labels = PseudoLabels(folder / "pseudo_labels")
     make_pseudo_labels(network.eval(), spec, frames, labels, adaptation.pseudo_labels, compute)
     return Prepared(folder, network, spec, frames, labels)

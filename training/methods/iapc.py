@@ -19,6 +19,7 @@ from training.class_weights import RareClassWeights
 from training.config import IapcConfig
 from training.device import Compute
 from training.frame_network import FrameInput
+from training.global_batch_norm import by_global_batch
 from training.losses import (
     importance_map,
     importance_weighted_loss,
@@ -64,11 +65,15 @@ class Iapc:
             use_batch_statistics(self.memory)
         self.student = source.requires_grad_(True).train(not has_fixed_statistics)
         freeze_affine(self.student)
+        by_global_batch(self.memory, compute)
+        self.forward_student = compute.world.parallel(by_global_batch(self.student, compute))
         self.frame_input = frame_input
         self.config = config
         self.compute = compute
         self.class_prior = class_prior
-        self.class_weights = RareClassWeights(len(class_prior), boost=config.rare_boost, device=compute.device)
+        self.class_weights = RareClassWeights(
+            len(class_prior), boost=config.rare_boost, device=compute.device, world=compute.world
+        )
 
     def losses(self, batch: TargetBatch) -> dict[str, Tensor]:
         """The weighted terms `importance_weighted`, `information`, `symmetric` and `enhanced`."""
@@ -79,7 +84,7 @@ class Iapc:
             with record_function("memory forward"):
                 memory: NetworkOutput = self.memory(self.frame_input(batch.memory))
         with record_function("student forward"), self.compute.autocast():
-            student: NetworkOutput = self.student(self.frame_input(batch.student))
+            student: NetworkOutput = self.forward_student(self.frame_input(batch.student))
         with record_function("losses"):
             # Once for all terms: at crop resolution this is the dearest operation of the step after the networks.
             log_probs = upsample(student.logits, hw, align_corners=self.student.align_corners).log_softmax(dim=1)
@@ -113,7 +118,9 @@ class Iapc:
         prototype_labels = nearest_labels(similarity.argmax(dim=1), hw)
         information = config.information * information_maximisation_loss(log_probs)
         if config.diversity > 0:
-            information = information + config.diversity * prior_divergence(log_probs, self.class_prior)
+            information = information + config.diversity * prior_divergence(
+                log_probs, self.class_prior, self.compute.world
+            )
         return {
             "importance_weighted": config.importance_weighted
             * importance_weighted_loss(log_probs, pseudo_labels, importance, class_weights),
