@@ -16,7 +16,9 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -24,14 +26,15 @@ from tqdm import tqdm
 
 from runtime.errors import IapcError
 
-__all__ = ["add_config_arguments", "progress", "run_command", "say"]
+__all__ = ["add_config_arguments", "inner_progress", "progress", "run_command", "say"]
 
 INTERRUPTED = 130
+_IS_INNER = ContextVar("is_inner", default=False)
 Item = TypeVar("Item")
 
 
 def say(text: str) -> None:
-    """Tell a person something, on stderr."""
+    """Tell a person something, on stderr, above the progress bars that are shown."""
     if _speaks():
         _tell(text)
 
@@ -43,6 +46,7 @@ def progress(
 
     A log file gets a line every ten seconds, a person sees every second.
     """
+    is_inner = _IS_INNER.get()
     return tqdm(
         items,
         desc=title,
@@ -50,10 +54,21 @@ def progress(
         total=total,
         initial=initial,
         file=sys.stderr,
-        disable=not _speaks(),
         dynamic_ncols=True,
         mininterval=1.0 if sys.stderr.isatty() else 10.0,
+        leave=not is_inner,
+        disable=not _speaks() or (is_inner and not sys.stderr.isatty()),
     )
+
+
+@contextmanager
+def inner_progress() -> Iterator[None]:
+    """Bars opened inside stand below one that counts such pieces of work: they vanish when done, and fill no log."""
+    token = _IS_INNER.set(True)
+    try:
+        yield
+    finally:
+        _IS_INNER.reset(token)
 
 
 def run_command(command: Callable[[], Mapping[str, Any]]) -> int:
@@ -79,7 +94,8 @@ def _speaks() -> bool:
 
 
 def _tell(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
+    tqdm.write(text, file=sys.stderr)
+    sys.stderr.flush()
 
 
 def add_config_arguments(parser: argparse.ArgumentParser, *, is_optional: bool = False) -> None:

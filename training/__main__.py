@@ -8,8 +8,10 @@ from typing import Any
 
 from runtime.command import add_config_arguments, run_command, say
 from runtime.config import load_config
+from runtime.errors import ConfigError
 from runtime.files import writable_folder, write_text
 from training.adapt import adapt, adapted_path
+from training.compare.compare import compare
 from training.config import TrainingConfig
 from training.distributed import World, join_world
 from training.preview import preview
@@ -19,9 +21,12 @@ from training.source import train_source
 COMMANDS = {
     "train-source": "train the source network on labelled source frames, where none is given",
     "adapt": "adapt the source network to unlabelled target frames, then report where test labels exist",
+    "compare": "run a grid of settings over seeds on one source network, and tabulate and draw it",
     "evaluate": "report on networks that are already there",
     "preview": "draw a contact sheet of the source and target test frames with their labels",
 }
+
+SHARED = ("train-source", "adapt", "evaluate")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -46,6 +51,8 @@ def _join_and_run(command: str, path: Path, overrides: list[str]) -> Mapping[str
 
 
 def _run(command: str, config: TrainingConfig, world: World) -> Mapping[str, Any]:
+    if world.size > 1 and command not in SHARED:
+        raise ConfigError(f"{command} runs in a single process; start it as `python -m training {command} CONFIG`")
     if world.is_first:
         writable_folder(config.output)
         write_text(config.output / f"{command}.config.json", config.model_dump_json(indent=2) + "\n")
@@ -57,10 +64,12 @@ def _run(command: str, config: TrainingConfig, world: World) -> Mapping[str, Any
             say(f"adapted network: {adapted_path(config)}")
             decided = {key: found[key] for key in ("statistics_share", "scores_before", "scores_after")}
             return {**report(config, world=world), **decided, "checkpoint": str(adapted_path(config))}
+        case "compare":
+            return compare(config)
         case "evaluate":
             return report(config, world=world)
         case _:
-            return preview(config) if world.is_first else {}
+            return preview(config)
 
 
 if __name__ == "__main__":

@@ -79,7 +79,7 @@ def _train(
     prepared: Prepared, config: TrainingConfig, compute: Compute, folder: Path, mark: str
 ) -> SegmentationNetwork:
     adaptation, method_config = config.adaptation, config.adaptation.method
-    is_judged_once = method_config.importance_weighted > 0 and method_config.importance_view == "frame"
+    is_judged_once = method_config.judged_view == "frame"
     importance = prepared.importance(method_config.importance, compute) if is_judged_once else None
     num_classes = prepared.spec.space.num_classes
     method = Iapc(

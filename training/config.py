@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from runtime.config import StrictModel
+from training.compare.config import CompareConfig
 from training.data.config import FramesConfig
 from training.losses import ImportanceForm
 from training.networks.config import ModelConfig
@@ -115,6 +116,11 @@ class IapcConfig(StrictModel):
     rare_boost: Annotated[float, Field(ge=1.0)] = 7.0
     """1 switches the class weights off."""
 
+    @property
+    def judged_view(self) -> Literal["frame", "crop"] | None:
+        """What the source network judges importance on; None where no term asks for it."""
+        return self.importance_view if self.importance != "none" and self.importance_weighted > 0 else None
+
 
 class PseudoLabelConfig(StrictModel):
     """Offline labels: softmax maps summed over scales, each also mirrored; dense, no threshold."""
@@ -164,3 +170,4 @@ class TrainingConfig(StrictModel):
     source: SourceConfig
     target: TargetConfig
     adaptation: AdaptationConfig
+    compare: CompareConfig = CompareConfig()

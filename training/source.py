@@ -64,7 +64,8 @@ def _require_described(config: TrainingConfig, spec: NetworkSpec) -> None:
     found = {**spec.model.model_dump(exclude=ignored), "label_space": spec.label_space}
     differing = [key for key in asked.keys() | found.keys() if asked.get(key) != found.get(key)]
     if differing:
-        key = min(differing)
+        # Of another kind, all other keys differ too; which of them comes first says nothing.
+        key = "kind" if "kind" in differing else min(differing)
         raise ConfigError(
             f"{source_path(config)} holds another network than the config describes: its {key} is "
             f"{found.get(key)!r}, the config says {asked.get(key)!r}; correct "

@@ -27,5 +27,7 @@ class AdaptationBenchmarkConfig(StrictModel):
     threads: PositiveInt | None = None
     """CPU threads of each contender, which take turns; None takes every physical core."""
     num_loaded: NonNegativeInt = 60
-    """Crops read in the test of the data loader alone, from 2048x1024 PNG files; 0 leaves it out."""
+    """Crops read in the test of the data loader alone, with each number of processes; 0 leaves it out."""
+    loaded_hw: tuple[PositiveInt, PositiveInt] = (1024, 2048)
+    """Height and width of the frames it reads; crops have a quarter of it, as in the paper."""
     seed: NonNegativeInt = 0

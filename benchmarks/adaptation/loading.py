@@ -22,8 +22,6 @@ from training.pseudo_labels import PseudoLabels
 
 __all__ = ["Loading", "measure_loading"]
 
-FRAME_HW = (1024, 2048)
-NETWORK_HW = (512, 1024)
 NUM_FRAMES = 4
 BATCH_SIZE = 6
 
@@ -39,7 +37,7 @@ def measure_loading(config: AdaptationBenchmarkConfig) -> list[Loading]:
     """Time the loader on frames of Cityscapes' size, cut as the paper's settings say, with more and more processes."""
     with tempfile.TemporaryDirectory() as folder:
         batches = _write_frames(Path(folder), config)
-        cores = os.cpu_count() or 1
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         counts = [0, *(count for count in (1, 2, 4, 8, 16) if count <= cores)]
         return [_timed(batches, workers, config) for workers in progress(counts, title="data loading", unit="run")]
 
@@ -56,24 +54,32 @@ def _timed(batches: TargetBatches, workers: int, config: AdaptationBenchmarkConf
 
 def _write_frames(folder: Path, config: AdaptationBenchmarkConfig) -> TargetBatches:
     """Rendered frames with grain like a camera's, which PNG compresses as badly, and maps to go with them."""
-    small = StreetsConfig(layout="streets", domain="target", first=0, count=NUM_FRAMES, height=512, width=1024)
-    frames = open_frames(small)
+    height, width = config.loaded_hw
+    half = StreetsConfig(
+        layout="streets", domain="target", first=0, count=NUM_FRAMES, height=height // 2, width=width // 2
+    )
+    frames = open_frames(half)
     labels, importance = PseudoLabels(folder / "labels"), ImportanceMaps(folder / "importance")
     for made in (folder / "frames", labels.folder, importance.folder):
         made.mkdir()
     rng = np.random.default_rng(config.seed)
     for index in range(NUM_FRAMES):
-        image = np.asarray(Image.fromarray(frames.image(index)).resize(FRAME_HW[::-1], Image.Resampling.BICUBIC))
+        image = np.asarray(Image.fromarray(frames.image(index)).resize((width, height), Image.Resampling.BICUBIC))
         grain = rng.normal(0.0, 2.0, image.shape)
         write_png(folder / "frames" / f"{index:06d}.png", np.clip(image + grain, 0, 255).astype(np.uint8))
         coarse = rng.integers(0, 19, (16, 32), dtype=np.uint8)
-        write_png(labels.path(index), np.asarray(Image.fromarray(coarse).resize(FRAME_HW[::-1], 0)))
+        write_png(
+            labels.path(index), np.asarray(Image.fromarray(coarse).resize((width, height), Image.Resampling.NEAREST))
+        )
         certain = rng.integers(0, 256, (64, 128), dtype=np.uint8)
-        write_png(importance.path(index), np.asarray(Image.fromarray(certain).resize(NETWORK_HW[::-1], 2)))
+        write_png(
+            importance.path(index),
+            np.asarray(Image.fromarray(certain).resize((width // 2, height // 2), Image.Resampling.BILINEAR)),
+        )
     settings = AdaptationConfig(
         method=config.method,
-        views=ViewConfig(train_hw=(640, 1280), crop_hw=(256, 512)),
-        memory_hw=(640, 1280),
+        views=ViewConfig(train_hw=(height * 5 // 8, width * 5 // 8), crop_hw=(height // 4, width // 4)),
+        memory_hw=(height * 5 // 8, width * 5 // 8),
         iterations=1,
         batch_size=BATCH_SIZE,
         optimizer=OptimizerConfig(),

@@ -30,7 +30,8 @@ class Supervised:
         with self.compute.autocast():
             logits = self.forward_student(self.frame_input(batch.images)).logits
         hw = (int(batch.labels.shape[1]), int(batch.labels.shape[2]))
-        total = F.cross_entropy(upsample(logits, hw), batch.labels, ignore_index=IGNORE_INDEX, reduction="sum")
+        logits = upsample(logits, hw, align_corners=self.student.align_corners)
+        total = F.cross_entropy(logits, batch.labels, ignore_index=IGNORE_INDEX, reduction="sum")
         # Shares of a batch have unequally many labelled pixels; the mean over them is not the mean of their means.
         labelled = self.compute.world.sum((batch.labels != IGNORE_INDEX).sum()).clamp(min=1)
         return {"cross_entropy": total * self.compute.world.size / labelled}
