@@ -3,7 +3,7 @@
 Parameters and statistics are those of `nn.BatchNorm2d`, by the same names, and files do not change.
 """
 
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -12,9 +12,10 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from runtime.errors import ConfigError
 from training.device import Compute
 from training.distributed import ALONE, World
-from training.networks.network import SegmentationNetwork
 
 __all__ = ["GlobalBatchNorm2d", "by_global_batch", "by_own_batch"]
+
+Network = TypeVar("Network", bound=nn.Module)
 
 
 class GlobalBatchNorm2d(nn.BatchNorm2d):
@@ -50,7 +51,7 @@ class GlobalBatchNorm2d(nn.BatchNorm2d):
         self.running_var.lerp_(var * count / (count - 1), share)
 
 
-def by_global_batch(network: SegmentationNetwork, compute: Compute) -> SegmentationNetwork:
+def by_global_batch(network: Network, compute: Compute) -> Network:
     """Let every layer that normalises by the batch do so by the batches of all processes; done in place.
 
     Raises:
@@ -63,8 +64,8 @@ def by_global_batch(network: SegmentationNetwork, compute: Compute) -> Segmentat
             continue
         if type(layer) is not nn.BatchNorm2d:
             raise ConfigError(
-                f"the network's layer {name} is a {type(layer).__name__}, which only normalises by the batch of its "
-                "own process; use nn.BatchNorm2d, adaptation.student_statistics=fixed, or a single process"
+                f"the network's layer {name} is of type {type(layer).__name__}, which normalises by the batch of one "
+                "process alone; use nn.BatchNorm2d, adaptation.student_statistics=fixed, or a single process"
             )
         made = _remade(layer, nn.SyncBatchNorm if compute.device.type == "cuda" else GlobalBatchNorm2d)
         made.world = compute.world
@@ -72,7 +73,7 @@ def by_global_batch(network: SegmentationNetwork, compute: Compute) -> Segmentat
     return network
 
 
-def by_own_batch(network: SegmentationNetwork) -> SegmentationNetwork:
+def by_own_batch(network: Network) -> Network:
     """Undo `by_global_batch`, in place: a network that one process alone can put to use."""
     for name, layer in _layers(network):
         if isinstance(layer, GlobalBatchNorm2d | nn.SyncBatchNorm):

@@ -1,4 +1,4 @@
-"""Two processes under torchrun: what they share, sum and normalise is what one process has, and they end together.
+"""Two processes under torchrun: what they share and sum is what one process has, and they end together.
 
 Run as a program under torchrun (`test_world.py CHECK FOLDER`), this file is what the processes of a test do.
 """
@@ -21,7 +21,6 @@ from torch.utils.data import Dataset
 
 from runtime.command import progress, run_command, say
 from runtime.errors import ConfigError
-from training.batch_norm import read_statistics
 from training.batches import SourceBatch
 from training.checkpoint import NetworkSpec, read_tensors
 from training.config import OptimizerConfig
@@ -29,7 +28,6 @@ from training.device import Compute
 from training.distributed import ALONE, World, join_world
 from training.evaluate import evaluate
 from training.frame_network import FrameInput
-from training.global_batch_norm import by_global_batch, by_own_batch
 from training.losses import prior_divergence
 from training.methods.supervised import Supervised
 from training.networks.config import INPUT_CONVENTIONS, DeepLabV2Config
@@ -72,34 +70,6 @@ def global_batch() -> tuple[Tensor, Tensor]:
     labels = torch.randint(0, 3, (4, 6, 8), generator=draws)
     labels[2:, :4] = 255
     return images, labels
-
-
-def normalise(world: World) -> dict[str, Any]:
-    """Two steps of batch norm in float64: outputs, gradients, statistics."""
-    compute = Compute(torch.device("cpu"), "fp32", world)
-    network = seeded(Plain).double().train()
-    network.trunk[1].weight.data.uniform_(0.5, 2.0, generator=torch.Generator().manual_seed(2))
-    by_global_batch(network, compute)
-    places = slice(world.places(4).start, world.places(4).stop)
-    image = global_batch()[0][places].permute(0, 3, 1, 2).double().requires_grad_(True)
-    for _ in range(2):
-        features = network(image).features
-    # Not linear in the output: the gradient through mean and variance counts.
-    world_loss = (features.square() * torch.arange(4.0, dtype=torch.float64).view(4, 1, 1)).mean()
-    world_loss.backward()
-    # The mean over processes is the loss; each process's gradient is then a part of the whole.
-    scale = 1.0 / world.size
-    assert image.grad is not None
-    weight = network.trunk[1].weight.grad
-    layer = by_own_batch(network).trunk[1]
-    assert type(layer) is nn.BatchNorm2d
-    return {
-        "features": features.detach(),
-        "image": image.grad * scale,
-        "weight": world.sum(weight) * scale,
-        "statistics": list(read_statistics(network).values()),
-        "names": list(network.state_dict()),
-    }
 
 
 def measure(world: World) -> dict[str, Any]:
@@ -193,7 +163,7 @@ def poisoned(world: World) -> dict[str, Any]:
     return {"never": fit(world, Path(sys.argv[2]), Poisoned)}
 
 
-CHECKS = {"normalise": normalise, "measure": measure, "poisoned": poisoned}
+CHECKS = {"measure": measure, "poisoned": poisoned}
 
 
 def run_check(name: str, folder: str) -> dict[str, Any]:
@@ -203,7 +173,7 @@ def run_check(name: str, folder: str) -> dict[str, Any]:
     return {"done": name}
 
 
-# Batch norm, sums and means
+# Shares, sums and means
 
 
 def check(run_two: RunTwo, name: str, folder: Path) -> list[dict[str, Any]]:
@@ -211,19 +181,6 @@ def check(run_two: RunTwo, name: str, folder: Path) -> list[dict[str, Any]]:
     done = run_two(__file__, name, str(folder))
     assert done.returncode == 0, done.stderr
     return [torch.load(folder / f"{name}{rank}.pt") for rank in range(2)]
-
-
-def test_batch_norm_of_two_processes_is_that_of_the_whole_batch(run_two: RunTwo, tmp_path: Path) -> None:
-    first, second = check(run_two, "normalise", tmp_path)
-    expected = normalise(ALONE)
-    # Float64 sums of 192 values in another order.
-    close = {"rtol": 1e-11, "atol": 1e-12}
-    for name in ("features", "image"):
-        torch.testing.assert_close(torch.cat([first[name], second[name]]), expected[name], **close)
-    torch.testing.assert_close(first["weight"], expected["weight"], **close)
-    for found in (first, second):
-        torch.testing.assert_close(found["statistics"], expected["statistics"], **close)
-        assert found["names"] == expected["names"]
 
 
 @pytest.fixture(scope="module")
@@ -288,19 +245,6 @@ def test_batch_that_cannot_be_shared_is_refused_with_both_numbers() -> None:
         World(0, 4).places(6)
     with pytest.raises(ConfigError, match=r"batch_size=2 cannot be shared equally by 4 processes: .*; use 4 or 8"):
         World(0, 4).places(2)
-
-
-class Own(nn.BatchNorm2d):
-    """Like the layers of some libraries, which have an activation built in."""
-
-
-def test_layer_that_cannot_be_synchronised_is_named_where_it_would_have_to_be() -> None:
-    network = Plain()
-    network.trunk[1] = Own(4)
-    compute = Compute(torch.device("cpu"), "fp32", World(0, 2))
-    by_global_batch(network.eval(), compute)
-    with pytest.raises(ConfigError, match=r"layer trunk\.1 is a Own, which only normalises by the batch of its own"):
-        by_global_batch(network.train(), compute)
 
 
 def test_only_the_first_process_speaks_but_each_tells_its_error(
