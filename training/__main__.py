@@ -8,11 +8,13 @@ from typing import Any
 
 from runtime.command import add_config_arguments, run_command, say
 from runtime.config import load_config
+from runtime.errors import ConfigError
 from runtime.files import writable_folder, write_text
 from training.adapt import adapt, adapted_path
 from training.check_data import check_data
 from training.compare.compare import compare
 from training.config import TrainingConfig
+from training.distributed import World, join_world
 from training.public_checkpoints.inspect import inspect_checkpoint
 from training.report import report
 from training.source import train_source
@@ -25,13 +27,16 @@ COMMANDS = {
     "check-data": "read all data a run would read, tell sizes, classes and faults, and draw a contact sheet",
 }
 
+SHARED = ("train-source", "adapt", "evaluate")
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Parse the command line and run one command; exit statuses are those of `runtime.command`."""
     parser = argparse.ArgumentParser(
         prog="python -m training",
         description=__doc__,
-        epilog="Interrupted at any moment, the same command goes on where it stopped. Exit status: 0 done, 1 failed, "
+        epilog="`torchrun --nproc_per_node N -m training COMMAND CONFIG` shares the work among N processes. "
+        "Interrupted at any moment, the same command goes on where it stopped. Exit status: 0 done, 1 failed, "
         "2 bad usage or config, 130 interrupted.",
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
@@ -48,25 +53,33 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if options.command == "inspect-checkpoint":
         return run_command(lambda: inspect_checkpoint(options.file, options.frames))
-    return run_command(lambda: _run(options))
+    return run_command(lambda: _join_and_run(options))
 
 
-def _run(options: argparse.Namespace) -> Mapping[str, Any]:
-    config = load_config(options.config, "training", TrainingConfig, options.overrides)
-    writable_folder(config.output)
-    write_text(config.output / f"{options.command}.config.json", config.model_dump_json(indent=2) + "\n")
-    match options.command:
+def _join_and_run(options: argparse.Namespace) -> Mapping[str, Any]:
+    with join_world() as world:
+        return _run(options, load_config(options.config, "training", TrainingConfig, options.overrides), world)
+
+
+def _run(options: argparse.Namespace, config: TrainingConfig, world: World) -> Mapping[str, Any]:
+    command = options.command
+    if world.size > 1 and command not in SHARED:
+        raise ConfigError(f"{command} runs in a single process; start it as `python -m training {command} CONFIG`")
+    if world.is_first:
+        writable_folder(config.output)
+        write_text(config.output / f"{command}.config.json", config.model_dump_json(indent=2) + "\n")
+    match command:
         case "train-source":
-            return train_source(config)
+            return train_source(config, world=world)
         case "adapt":
-            found = adapt(config)
+            found = adapt(config, world=world)
             say(f"adapted network: {adapted_path(config)}")
             decided = {key: found[key] for key in ("statistics_share", "scores_before", "scores_after")}
-            return {**report(config), **decided, "checkpoint": str(adapted_path(config))}
+            return {**report(config, world=world), **decided, "checkpoint": str(adapted_path(config))}
         case "compare":
             return compare(config)
         case "evaluate":
-            return report(config)
+            return report(config, world=world)
         case _:
             return check_data(config, limit=options.limit)
 

@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from training.config import AdaptationConfig, TrainedSource
 from training.data.frames import Frames, LabelledFrames
+from training.distributed import ALONE, World
 from training.importance import ImportanceMaps
 from training.photometric import auto_augment, colour_jitter
 from training.pseudo_labels import PseudoLabels
@@ -63,24 +64,25 @@ class TargetBatch(NamedTuple):
 class SourceBatches(Dataset[SourceBatch]):
     """Batch of a supervised step, by step."""
 
-    def __init__(self, frames: LabelledFrames, config: TrainedSource, seed: int) -> None:
+    def __init__(self, frames: LabelledFrames, config: TrainedSource, seed: int, world: World = ALONE) -> None:
         """Keep what a step needs; nothing is read yet."""
         self.frames, self.config, self.seed = frames, config, seed
+        self.places = world.places(config.batch_size)
 
     def __getitem__(self, step: int) -> SourceBatch:
-        """The batch of one step."""
+        """The batch of one step, or this process's places of it."""
         views = self.config.views
         indices = _frame_order(len(self.frames), self.config.batch_size, self.seed, step)
         images, labels = [], []
-        for place, index in enumerate(indices):
-            rng = np.random.default_rng([self.seed, step, place])
+        for place in self.places:
+            index, rng = indices[place], np.random.default_rng([self.seed, step, place])
             crop = draw_crop(
                 rng, train_hw=views.train_hw, scale=views.scale, crop_hw=views.crop_hw, mirror=views.mirror
             )
             cut = crop_image(self.frames.image(index), crop)
             images.append(colour_jitter(rng, cut, self.config.colour_jitter))
             labels.append(crop_labels(self.frames.label(index), crop))
-        names = [self.frames.name(index) for index in indices]
+        names = [self.frames.name(indices[place]) for place in self.places]
         return SourceBatch(names, _stack(images), _stack(labels).long())
 
 
@@ -94,18 +96,17 @@ class TargetBatches(Dataset[TargetBatch]):
         importance: ImportanceMaps | None,
         config: AdaptationConfig,
         seed: int,
+        world: World = ALONE,
     ) -> None:
         """Keep what a step needs; nothing is read yet."""
         self.frames, self.pseudo_labels, self.importance = frames, pseudo_labels, importance
-        self.config, self.seed = config, seed
+        self.config, self.seed, self.places = config, seed, world.places(config.batch_size)
 
     def __getitem__(self, step: int) -> TargetBatch:
-        """The batch of one step."""
+        """The batch of one step, or this process's places of it."""
         indices = _frame_order(len(self.frames), self.config.batch_size, self.seed, step)
-        views = [
-            self._views(np.random.default_rng([self.seed, step, place]), index) for place, index in enumerate(indices)
-        ]
-        names = [self.frames.name(index) for index in indices]
+        views = [self._views(np.random.default_rng([self.seed, step, place]), indices[place]) for place in self.places]
+        names = [self.frames.name(indices[place]) for place in self.places]
         memory, source, student, labels, importance = zip(*views, strict=True)
         return TargetBatch(
             names,

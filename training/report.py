@@ -17,6 +17,7 @@ from training.checkpoint import NetworkSpec, load_network
 from training.config import TrainingConfig
 from training.data.open import open_frames, open_labelled_frames
 from training.device import Compute, choose_compute
+from training.distributed import ALONE, World
 from training.evaluate import evaluate
 from training.networks.network import SegmentationNetwork
 from training.pictures import write_comparison
@@ -37,20 +38,25 @@ SHARES = {"BN replaced": 1.0, "BN half blended": 0.5}
 SECOND_MEANS = {"synthia16": ("miou13", LABEL_SPACES["synthia13"].names)}
 
 
-def report(config: TrainingConfig) -> dict[str, Any]:
+def report(config: TrainingConfig, *, world: World = ALONE) -> dict[str, Any]:
     """Evaluate source, batch-norm baselines and adapted network on the target's test set.
 
     Writes `report.json` (mIoU and IoU per class of every row) and `comparison.png`, and prints the table.
 
+    Args:
+        config: the run.
+        world: the processes that share the frames.
+
     Returns:
         Key figures: `source_miou`, `bn_miou` (statistics replaced), `bn_half_miou` (half blended), `bn_chosen_miou`
         (the share adaptation started from), `adapted_miou`; empty where the config names no test set. The `bn_` rows
-        are absent for a network without batch norm. In label space synthia16 each comes with a `_miou13`.
+        are absent for a network without batch norm. In label space synthia16 each comes with a `_miou13`. All are
+        known to the first process alone.
     """
     if config.target.test is None:
         say("no labelled target test set is configured: nothing to report against")
         return {}
-    compute = choose_compute(config.device, config.precision)
+    compute = choose_compute(config.device, config.precision, world)
     adapted, spec = load_network(adapted_path(config), factory=factory_of(config.model))
     test = open_labelled_frames(config.target.test, spec.space)
     adapted = compute.place(adapted)
@@ -59,6 +65,8 @@ def report(config: TrainingConfig) -> dict[str, Any]:
         for title, network in baselines(config, spec, compute)
     }
     rows["adapted"] = evaluate(adapted, spec, test, compute, title="adapted")
+    if not world.is_first:
+        return {}
     source = load_source(config).network
     picture = config.output / "comparison.png"
     write_comparison(picture, test, compute.place(source), adapted, spec, compute)
