@@ -25,7 +25,7 @@ from training.device import Compute
 from training.frame_network import FrameInput
 from training.networks.network import SegmentationNetwork, upsample
 
-__all__ = ["PseudoLabels", "label_frame", "make_pseudo_labels", "read_map"]
+__all__ = ["PseudoLabels", "label_frame", "make_pseudo_labels", "read_map", "scaled_hw"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ def make_pseudo_labels(
     """
     labels.folder.mkdir(parents=True, exist_ok=True)
     frame_input = spec.frame_input().to(compute.device)
-    missing = [index for index in range(len(frames)) if not labels.path(index).is_file()]
+    missing = [index for index in compute.world.share(range(len(frames))) if not labels.path(index).is_file()]
     for index in progress(missing, title="pseudo-labels", unit="frame"):
         frame = torch.from_numpy(frames.image(index)).to(compute.device)[None]
         with compute.autocast():
@@ -101,6 +101,7 @@ def make_pseudo_labels(
                 mirror=config.mirror,
             )
         write_png(labels.path(index), label[0].cpu().numpy())
+    compute.world.wait()
 
 
 def label_frame(
@@ -118,7 +119,7 @@ def label_frame(
     for scale in scales:
         image = F.interpolate(
             frame_input(frames),
-            size=[_scaled(side, scale, network.size_multiple) for side in network_hw],
+            size=scaled_hw(network_hw, scale, network.size_multiple),
             mode="bilinear",
             align_corners=False,
             antialias=True,
@@ -132,5 +133,8 @@ def label_frame(
     return total.argmax(dim=1).to(torch.uint8)
 
 
-def _scaled(side: int, scale: float, multiple: int) -> int:
-    return max(8, multiple, multiple * round(side * scale / multiple))
+def scaled_hw(network_hw: tuple[int, int], scale: float, multiple: int) -> tuple[int, int]:
+    """A size times a scale, both sides rounded to a multiple that the network takes, and at least 8 pixels."""
+    least = -(-8 // multiple)
+    height, width = (multiple * max(least, round(side * scale / multiple)) for side in network_hw)
+    return height, width

@@ -2,18 +2,23 @@
 
 A state file is written every `checkpoint_every` steps. A run killed at any moment and started again goes on from
 it and, on a CPU, ends with the same bits as one never interrupted, because batches are a function of the step
-(`training.batches`) and the state holds all else.
+(`training.batches`) and the state holds all else. Several processes hold the same state, which the first writes, so
+that a run may go on with another number of them.
 """
 
 import json
+import math
+import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TextIO, TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor, nn, optim
+from torch.profiler import record_function
 from torch.utils.data import Dataset
 
 from runtime.command import progress
@@ -26,7 +31,7 @@ from training.device import Compute
 from training.networks.network import SegmentationNetwork
 from training.schedule import learning_rate_factor, parameter_groups, set_learning_rate
 
-__all__ = ["Method", "Run", "train"]
+__all__ = ["Method", "Run", "build_optimizer", "train", "training_step"]
 
 STATE_KIND = "iapc-state-1"
 Item_contra = TypeVar("Item_contra", bound=Batch, contravariant=True)
@@ -69,10 +74,13 @@ class Run(Generic[Item]):
     batches: Dataset[Item]
     iterations: int
     batch_size: int
+    """Images of all processes together."""
     workers: int
     checkpoint_every: int
     optimizer: OptimizerConfig
     compute: Compute
+    seed: int
+    """Of what a network draws while training, such as dropout."""
     title: str
 
     @property
@@ -93,16 +101,16 @@ def train(method: Method[Item], run: Run[Item], to_device: Callable[[Item], Item
         TrainingError: a loss or gradient is NaN or infinite; names the term and the frames.
         CheckpointError: the state on disk belongs to other settings or is damaged.
     """
-    optimizer = _build_optimizer(method.student, run.optimizer)
+    optimizer = build_optimizer(method.student, run.optimizer)
     scaler = run.compute.scaler()
     first = _restore(method, optimizer, scaler, run) if run.state_path.exists() else 0
+    # Whoever is done may write or delete the state that another still has to read.
+    run.compute.world.wait()
     if first >= run.iterations:
         return
-    metrics_path = run.folder / "metrics.jsonl"
-    _keep_metrics_before(metrics_path, first)
     batches = load_batches(run.batches, first, run.iterations, workers=run.workers)
     bar = progress(batches, title=run.title, unit="step", total=run.iterations, initial=first)
-    with metrics_path.open("a", encoding="utf-8") as metrics:
+    with _open_metrics(run, first) as metrics:
         started = time.perf_counter()
         for step, batch in bar:
             terms = _step(method, optimizer, scaler, run, step, to_device(batch))
@@ -110,7 +118,8 @@ def train(method: Method[Item], run: Run[Item], to_device: Callable[[Item], Item
             metrics.write(json.dumps({"step": step, **terms, "images_per_s": round(images_per_s, 2)}) + "\n")
             # Metrics before state: a kill in between leaves lines too many, which resuming cuts, never too few.
             metrics.flush()
-            if (step + 1) % run.checkpoint_every == 0 or step + 1 == run.iterations:
+            is_due = (step + 1) % run.checkpoint_every == 0 or step + 1 == run.iterations
+            if is_due and run.compute.world.is_first:
                 _save(method, optimizer, scaler, run, step + 1)
             shown = {name: f"{value:.3f}" for name, value in terms.items() if name != "lr"}
             bar.set_postfix({**shown, "images/s": f"{images_per_s:.1f}"})
@@ -124,34 +133,72 @@ def _step(
     step: int,
     batch: Item,
 ) -> dict[str, float]:
+    # What a step draws is a function of the step, like its batch.
+    torch.manual_seed(int(np.random.default_rng([run.seed, step, run.compute.world.rank]).integers(2**63)))
     config = run.optimizer
     factor = learning_rate_factor(step, warmup=config.warmup, horizon=config.horizon)
     set_learning_rate(optimizer, factor)
+    values = training_step(
+        method, optimizer, scaler, batch, require_finite=lambda found: _require_finite(found, step, batch, run)
+    )
+    return {**run.compute.world.mean_of(values), "lr": config.learning_rate * factor}
+
+
+def training_step(
+    method: Method[Item],
+    optimizer: optim.Optimizer,
+    scaler: torch.amp.GradScaler,
+    batch: Item,
+    *,
+    require_finite: Callable[[Mapping[str, float]], None],
+) -> dict[str, float]:
+    """Losses, backward pass, optimiser step.
+
+    Args:
+        method: what is learnt.
+        optimizer: its learning rates are set.
+        scaler: of the loss.
+        batch: where the method computes.
+        require_finite: is given the terms, then the gradient's norm, and raises where one is not finite.
+
+    Returns:
+        The weighted terms by name, of this process's part of the batch.
+    """
     terms = method.losses(batch)
     values = {name: float(term.detach()) for name, term in terms.items()}
-    _require_finite(values, step, batch, run)
-    optimizer.zero_grad(set_to_none=True)
-    torch.autograd.backward(scaler.scale(torch.stack(list(terms.values())).sum()))
-    if not scaler.is_enabled():
-        gradients = [p.grad for p in method.student.parameters() if p.grad is not None]
-        _require_finite({"gradient": float(torch.nn.utils.get_total_norm(gradients))}, step, batch, run)
-    scaler.step(optimizer)
-    scaler.update()
-    method.after_step()
-    return {**values, "lr": config.learning_rate * factor}
+    require_finite(values)
+    with record_function("backward"):
+        optimizer.zero_grad(set_to_none=True)
+        torch.autograd.backward(scaler.scale(torch.stack(list(terms.values())).sum()))
+    with record_function("optimiser"):
+        if not scaler.is_enabled():
+            gradients = [p.grad for p in method.student.parameters() if p.grad is not None]
+            require_finite({"gradient": float(torch.nn.utils.get_total_norm(gradients))})
+        scaler.step(optimizer)
+        scaler.update()
+    with record_function("memory update"):
+        method.after_step()
+    return values
 
 
 def _require_finite(values: Mapping[str, float], step: int, batch: Batch, run: Run[Any]) -> None:
-    broken = [name for name, value in values.items() if not torch.tensor(value).isfinite()]
-    if broken:
-        kept = f"the last good state is kept in {run.state_path}" if run.state_path.exists() else "no state was written"
-        raise TrainingError(
-            f"{run.title}, step {step}: {broken[0]} is {values[broken[0]]} on frames {', '.join(batch.names)}; {kept}. "
-            "Lower the learning rate, or use precision=fp32, and run again"
-        )
+    """Stop all processes where a value of any is not finite, naming the frames of those where it is so."""
+    if all(math.isfinite(mean) for mean in run.compute.world.mean_of(values).values()):
+        return
+    broken = [name for name, value in values.items() if not math.isfinite(value)]
+    gathered = run.compute.world.gather((broken[0], values[broken[0]], batch.names) if broken else None)
+    found = [broken_there for broken_there in gathered if broken_there is not None]
+    name, value, _ = found[0]
+    frames = [frame for _, _, frames in found for frame in frames]
+    kept = f"the last good state is kept in {run.state_path}" if run.state_path.exists() else "no state was written"
+    raise TrainingError(
+        f"{run.title}, step {step}: {name} is {value} on frames {', '.join(frames)}; {kept}. "
+        "Lower the learning rate, or use precision=fp32, and run again"
+    )
 
 
-def _build_optimizer(student: SegmentationNetwork, config: OptimizerConfig) -> optim.Optimizer:
+def build_optimizer(student: SegmentationNetwork, config: OptimizerConfig) -> optim.Optimizer:
+    """The configured optimiser over what of the student is trained."""
     groups = parameter_groups(
         student,
         learning_rate=config.learning_rate,
@@ -159,8 +206,10 @@ def _build_optimizer(student: SegmentationNetwork, config: OptimizerConfig) -> o
         head_multiplier=config.head_multiplier,
     )
     if config.name == "adamw":
-        return optim.AdamW(groups, weight_decay=config.weight_decay, betas=(config.momentum, 0.999))
-    return optim.SGD(groups, momentum=config.momentum, nesterov=config.momentum > 0, weight_decay=config.weight_decay)
+        return optim.AdamW(groups, weight_decay=config.weight_decay, betas=(config.momentum, 0.999), fused=True)
+    return optim.SGD(
+        groups, momentum=config.momentum, nesterov=config.momentum > 0, weight_decay=config.weight_decay, fused=True
+    )
 
 
 def _named_optimizer_state(student: nn.Module, optimizer: optim.Optimizer) -> dict[str, Tensor]:
@@ -199,7 +248,10 @@ def _restore(method: Method[Item], optimizer: optim.Optimizer, scaler: torch.amp
     for name, parameter in method.student.named_parameters():
         state = _below(f"optimizer/{name}/", tensors)
         if state:
-            optimizer.state[parameter] = {k: v if k == "step" else v.to(parameter.device) for k, v in state.items()}
+            # In the parameter's memory order: fused optimisers walk all of a parameter's tensors in one.
+            optimizer.state[parameter] = {
+                k: v if k == "step" else torch.empty_like(parameter).copy_(v) for k, v in state.items()
+            }
     scaler.load_state_dict(json.loads(metadata["scaler"]))
     return int(metadata["step"])
 
@@ -208,9 +260,13 @@ def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
 
 
-def _keep_metrics_before(path: Path, step: int) -> None:
-    """Drop the lines of steps that will run again, and a last line cut short by a kill."""
-    if not path.exists():
-        return
-    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-    write_text(path, "".join(lines[:step]))
+def _open_metrics(run: Run[Any], first: int) -> TextIO:
+    """Where the first process logs steps from `first` on; what others log is the same and goes nowhere."""
+    if not run.compute.world.is_first:
+        return Path(os.devnull).open("w", encoding="utf-8")
+    path = run.folder / "metrics.jsonl"
+    if path.exists():
+        # Lines of steps that will run again go, and a last line cut short by a kill.
+        lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+        write_text(path, "".join(lines[:first]))
+    return path.open("a", encoding="utf-8")

@@ -2,13 +2,14 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import Field, PositiveInt, field_validator, model_validator
 
 from runtime.config import StrictModel
 from runtime.manifest import InputConvention
 
 __all__ = [
     "INPUT_CONVENTIONS",
+    "SMP_ARGUMENTS",
     "Backbone",
     "DeepLabV2Config",
     "FactoryConfig",
@@ -36,6 +37,10 @@ INPUT_CONVENTIONS: dict[InputName, InputConvention] = {
     # ProDA's code: values of 0..1, no mean subtracted.
     "rgb_unit": InputConvention(channel_order="rgb", mean=(0.0, 0.0, 0.0), std=(255.0, 255.0, 255.0)),
 }
+SMP_ARGUMENTS = frozenset(
+    {"arch", "encoder_name", "encoder_weights", "in_channels", "classes", "activation", "aux_params"}
+)
+"""What `smp.create_model` is given by the run, or must not be given: logits are wanted plain and alone."""
 
 
 class _Fed(StrictModel):
@@ -95,11 +100,21 @@ class SmpConfig(_Fed):
     encoder: str
     """Such as mit_b0, resnet34 or tu-convnext_tiny."""
     options: dict[str, Any] = Field(default_factory=dict)
-    """More arguments for `smp.create_model`."""
-    feature_layer: str = "decoder"
+    """More arguments for `smp.create_model`, such as `decoder_segmentation_channels`."""
+    feature_layer: str = Field(default="decoder", min_length=1)
     """Dotted name of the module whose output the prototypes are made of."""
     imagenet: bool = False
     """Start the encoder from its ImageNet weights; downloads them."""
+
+    @field_validator("options")
+    @classmethod
+    def _leaves_our_arguments_alone(cls, options: dict[str, Any]) -> dict[str, Any]:
+        if taken := sorted(options.keys() & SMP_ARGUMENTS):
+            raise ValueError(
+                f"{taken[0]} is not an option: the names, classes and weights come from model.architecture, "
+                "model.encoder, label_space and model.imagenet, and the network has to return plain logits; remove it"
+            )
+        return options
 
 
 class FactoryConfig(_Fed):
@@ -109,16 +124,26 @@ class FactoryConfig(_Fed):
     factory: str = Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")
     """`package.module:function`, importable where the command runs."""
     arguments: dict[str, Any] = Field(default_factory=dict)
-    feature_layer: str
+    """More keyword arguments, as YAML gives them: numbers, texts, lists and mappings."""
+    feature_layer: str = Field(min_length=1)
     """Dotted name of the module whose output the prototypes are made of."""
     logits: str | int | None = None
-    """Key or index of the logits where the network returns a dict or tuple; None takes `out`, `logits` or the first."""
+    """Key, attribute or index of the logits in what the network returns; None takes `out`, `logits` or the first."""
     head_layer: str = ""
     """Dotted name of the classifier, which learns at `head_multiplier` times the rate; empty: nothing does."""
     align_corners: bool = False
     """How the logits were upsampled when the network was trained."""
     size_multiple: PositiveInt = 1
     """Height and width of an input must be multiples of this."""
+    channels_last: bool = False
+    """Compute on channels-last memory, often faster; code that calls `view` on feature maps cannot."""
+
+    @field_validator("arguments")
+    @classmethod
+    def _leaves_the_classes_alone(cls, arguments: dict[str, Any]) -> dict[str, Any]:
+        if "num_classes" in arguments:
+            raise ValueError("num_classes is not an argument to give: it comes from label_space; remove it")
+        return arguments
 
 
 ModelConfig = Annotated[DeepLabV2Config | SmpConfig | FactoryConfig, Field(discriminator="kind")]
