@@ -147,7 +147,8 @@ def test_layer_without_a_map_is_refused(layer: str, message: str) -> None:
 @pytest.mark.parametrize("key", ["feature_layer", "head_layer"])
 def test_unknown_layer_is_refused_with_the_nearest_names(key: str) -> None:
     def named(name: str) -> WrappedNetwork:
-        return WrappedNetwork(Answering(), **{"feature_layer": "head", key: name})
+        settings: dict[str, Any] = {"feature_layer": "head", key: name}
+        return WrappedNetwork(Answering(), **settings)
 
     with pytest.raises(ConfigError, match=rf"model.{key}='stage.1' is no module of Answering; .*stages.1, stages.0"):
         named("stage.1")
