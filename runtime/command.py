@@ -7,10 +7,14 @@
     130 interrupted; run the same command again to resume
 
 The last line of stdout is one JSON document with the key figures and the paths written.
+
+Where a launcher started several processes of one command, it numbers them in the environment variable RANK, and the
+first speaks for all; an error is told by every process that raises it.
 """
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -31,8 +35,8 @@ Item = TypeVar("Item")
 
 def say(text: str) -> None:
     """Tell a person something, on stderr, above the progress bars that are shown."""
-    tqdm.write(text, file=sys.stderr)
-    sys.stderr.flush()
+    if _speaks():
+        _tell(text)
 
 
 def progress(
@@ -53,7 +57,7 @@ def progress(
         dynamic_ncols=True,
         mininterval=1.0 if sys.stderr.isatty() else 10.0,
         leave=not is_inner,
-        disable=is_inner and not sys.stderr.isatty(),
+        disable=not _speaks() or (is_inner and not sys.stderr.isatty()),
     )
 
 
@@ -75,13 +79,23 @@ def run_command(command: Callable[[], Mapping[str, Any]]) -> int:
     try:
         figures = command()
     except IapcError as error:
-        say(f"error: {error}")
+        _tell(f"error: {error}")
         return error.exit_status
     except KeyboardInterrupt:
-        say("interrupted; run the same command again to resume")
+        _tell("interrupted; run the same command again to resume")
         return INTERRUPTED
-    print(json.dumps(figures, allow_nan=False), flush=True)
+    if _speaks():
+        print(json.dumps(figures, allow_nan=False), flush=True)
     return 0
+
+
+def _speaks() -> bool:
+    return os.environ.get("RANK", "0") == "0"
+
+
+def _tell(text: str) -> None:
+    tqdm.write(text, file=sys.stderr)
+    sys.stderr.flush()
 
 
 def add_config_arguments(parser: argparse.ArgumentParser, *, is_optional: bool = False) -> None:

@@ -14,6 +14,8 @@ from training.batches import TargetBatches
 from training.checkpoint import NetworkSpec, read_network, save_network
 from training.config import TrainingConfig
 from training.device import Compute, choose_compute
+from training.distributed import ALONE, World
+from training.global_batch_norm import by_own_batch
 from training.label_free import score
 from training.methods.iapc import Iapc
 from training.networks.network import SegmentationNetwork
@@ -29,23 +31,26 @@ def adapted_path(config: TrainingConfig) -> Path:
     return config.output / "adapted.safetensors"
 
 
-def adapt(config: TrainingConfig, *, prepared_in: Path | None = None) -> dict[str, Any]:
+def adapt(config: TrainingConfig, *, prepared_in: Path | None = None, world: World = ALONE) -> dict[str, Any]:
     """Adapt and write the network; does nothing where that was done already.
 
     Args:
         config: the run.
         prepared_in: a folder in which several runs share what they start from; the run's own where it is None.
+        world: the processes that share the work.
 
     Returns:
         What was decided and measured without labels, as it stands in the network file's provenance.
 
     Raises:
-        ConfigError: the config describes another source network, or a size that cannot serve the frames.
+        ConfigError: the config describes another source network, a size that cannot serve the frames, or a batch
+            that cannot be shared equally.
         DataError: fewer than two target frames, or one that cannot be read.
         CheckpointError: the source network's file cannot be used.
         TrainingError: a loss or gradient is not finite.
     """
-    path, compute = adapted_path(config), choose_compute(config.device, config.precision)
+    path, compute = adapted_path(config), choose_compute(config.device, config.precision, world)
+    world.places(config.adaptation.batch_size)  # refused now, not after hours of preparation
     source = load_source(config)
     settings = {
         "adaptation": config.adaptation,
@@ -62,10 +67,12 @@ def adapt(config: TrainingConfig, *, prepared_in: Path | None = None) -> dict[st
     folder = writable_folder(config.output / "adapt" / mark)
     student = _train(prepared, config, compute, folder, mark)
     spec = prepared.spec.with_provenance(made_by="adapt", settings=mark, seed=config.seed, source_sha256=source.sha256)
-    spec = _settle(student, spec, prepared, config, compute)
-    save_network(path, student, spec)
-    (folder / "state.safetensors").unlink()
-    return spec.provenance
+    if world.is_first:
+        spec = _settle(student, spec, prepared, config, compute)
+        save_network(path, student, spec)
+        (folder / "state.safetensors").unlink()
+    world.wait()
+    return read_network(path)[1].provenance
 
 
 def _train(
@@ -86,17 +93,20 @@ def _train(
     run = Run(
         folder=folder,
         fingerprint=mark,
-        batches=TargetBatches(prepared.frames, prepared.pseudo_labels, importance, adaptation, config.seed),
+        batches=TargetBatches(
+            prepared.frames, prepared.pseudo_labels, importance, adaptation, config.seed, compute.world
+        ),
         iterations=adaptation.iterations,
         batch_size=adaptation.batch_size,
         workers=config.workers,
         checkpoint_every=adaptation.checkpoint_every,
         optimizer=adaptation.optimizer,
         compute=compute,
+        seed=config.seed,
         title=f"adapt ({method_config.name})",
     )
     train(method, run, compute.move)
-    return method.student
+    return by_own_batch(method.student)
 
 
 def _settle(
@@ -104,10 +114,13 @@ def _settle(
 ) -> NetworkSpec:
     """Give the student the statistics it is deployed with; return the spec with its scores.
 
-    While training by batch its running statistics were those of colour-changed crops, which no camera delivers.
+    While training by batch its running statistics were those of colour-changed crops, which no camera delivers;
+    `settled_statistics: running` delivers them all the same, as the authors' code does.
     """
-    if config.adaptation.student_statistics == "batch" and has_statistics(student):
-        limit = config.adaptation.statistics_frames
+    adaptation = config.adaptation
+    is_estimated = adaptation.student_statistics == "batch" and adaptation.settled_statistics == "estimated"
+    if is_estimated and has_statistics(student):
+        limit = adaptation.statistics_frames
         load_statistics(student, target_statistics(student, spec, prepared.frames, compute, limit=limit))
     images = list(network_inputs(spec, prepared.frames, compute, limit=SCORED_FRAMES))
     scores = score(student, images, compute).as_dict()

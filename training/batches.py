@@ -15,12 +15,16 @@ from torch.utils.data import DataLoader, Dataset
 
 from training.config import AdaptationConfig, TrainedSource
 from training.data.frames import Frames, LabelledFrames
+from training.distributed import ALONE, World
 from training.importance import ImportanceMaps
 from training.photometric import auto_augment, colour_jitter
 from training.pseudo_labels import PseudoLabels
 from training.views import class_rich_crop, crop_image, crop_labels, crop_map, draw_crop, proportional_crop
 
 __all__ = ["Batch", "SourceBatch", "SourceBatches", "TargetBatch", "TargetBatches", "load_batches"]
+
+# Fourth word of a generator's seed: an order and crops of their own. With 0 there, a generator is as if it had three.
+CLEAN = 1
 
 
 class Batch(Protocol):
@@ -45,7 +49,7 @@ class TargetBatch(NamedTuple):
 
     `memory` has a fixed scale, `source` a random one, `student` is `source` with its colours changed. `importance`
     (N, H, W) uint8, 255 for 1, is that of the whole frame, cut like the labels; `source` is there where the
-    source network judges every crop instead.
+    source network judges every crop instead. `clean` are unchanged crops of other frames, where a run has any.
     """
 
     names: list[str]
@@ -54,29 +58,31 @@ class TargetBatch(NamedTuple):
     student: Tensor
     pseudo_labels: Tensor
     importance: Tensor | None
+    clean: Tensor | None = None
 
 
 class SourceBatches(Dataset[SourceBatch]):
     """Batch of a supervised step, by step."""
 
-    def __init__(self, frames: LabelledFrames, config: TrainedSource, seed: int) -> None:
+    def __init__(self, frames: LabelledFrames, config: TrainedSource, seed: int, world: World = ALONE) -> None:
         """Keep what a step needs; nothing is read yet."""
         self.frames, self.config, self.seed = frames, config, seed
+        self.places = world.places(config.batch_size)
 
     def __getitem__(self, step: int) -> SourceBatch:
-        """The batch of one step."""
+        """The batch of one step, or this process's places of it."""
         views = self.config.views
         indices = _frame_order(len(self.frames), self.config.batch_size, self.seed, step)
         images, labels = [], []
-        for place, index in enumerate(indices):
-            rng = np.random.default_rng([self.seed, step, place])
+        for place in self.places:
+            index, rng = indices[place], np.random.default_rng([self.seed, step, place])
             crop = draw_crop(
                 rng, train_hw=views.train_hw, scale=views.scale, crop_hw=views.crop_hw, mirror=views.mirror
             )
             cut = crop_image(self.frames.image(index), crop)
             images.append(colour_jitter(rng, cut, self.config.colour_jitter))
             labels.append(crop_labels(self.frames.label(index), crop))
-        names = [self.frames.name(index) for index in indices]
+        names = [self.frames.name(indices[place]) for place in self.places]
         return SourceBatch(names, _stack(images), _stack(labels).long())
 
 
@@ -90,18 +96,17 @@ class TargetBatches(Dataset[TargetBatch]):
         importance: ImportanceMaps | None,
         config: AdaptationConfig,
         seed: int,
+        world: World = ALONE,
     ) -> None:
         """Keep what a step needs; nothing is read yet."""
         self.frames, self.pseudo_labels, self.importance = frames, pseudo_labels, importance
-        self.config, self.seed = config, seed
+        self.config, self.seed, self.places = config, seed, world.places(config.batch_size)
 
     def __getitem__(self, step: int) -> TargetBatch:
-        """The batch of one step."""
+        """The batch of one step, or this process's places of it."""
         indices = _frame_order(len(self.frames), self.config.batch_size, self.seed, step)
-        views = [
-            self._views(np.random.default_rng([self.seed, step, place]), index) for place, index in enumerate(indices)
-        ]
-        names = [self.frames.name(index) for index in indices]
+        views = [self._views(np.random.default_rng([self.seed, step, place]), indices[place]) for place in self.places]
+        names = [self.frames.name(indices[place]) for place in self.places]
         memory, source, student, labels, importance = zip(*views, strict=True)
         return TargetBatch(
             names,
@@ -110,7 +115,20 @@ class TargetBatches(Dataset[TargetBatch]):
             student=_stack(student),
             pseudo_labels=_stack(labels).long(),
             importance=None if self.importance is None else _stack(importance),
+            clean=self._clean(step),
         )
+
+    def _clean(self, step: int) -> Tensor | None:
+        """Unchanged crops of a step, of frames that come in an order of their own."""
+        if self.config.clean_forward is None:
+            return None
+        frame_hw, crop_hw = self.config.clean_forward.frame_hw, self.config.views.crop_hw
+        crops = []
+        for place, index in enumerate(_frame_order(len(self.frames), self.config.batch_size, self.seed, step, CLEAN)):
+            rng = np.random.default_rng([self.seed, step, place, CLEAN])
+            crop = draw_crop(rng, train_hw=frame_hw, scale=(1.0, 1.0), crop_hw=crop_hw, mirror=0.0)
+            crops.append(crop_image(self.frames.image(index), crop))
+        return _stack(crops)
 
     def _views(self, rng: np.random.Generator, index: int) -> tuple[NDArray[np.uint8], ...]:
         """Memory, source and student view, pseudo-labels and importance of one frame; unused ones are empty."""
@@ -144,11 +162,11 @@ def load_batches(batches: Dataset[Item], first: int, last: int, *, workers: int)
     yield from zip(steps, loader, strict=True)
 
 
-def _frame_order(num_frames: int, batch_size: int, seed: int, step: int) -> list[int]:
+def _frame_order(num_frames: int, batch_size: int, seed: int, step: int, stream: int = 0) -> list[int]:
     """Frame indices of a step's batch: consecutive places in an endless row of permutations of all frames."""
     places = range(step * batch_size, (step + 1) * batch_size)
     epochs = {place // num_frames for place in places}
-    orders = {epoch: np.random.default_rng([seed, epoch]).permutation(num_frames) for epoch in epochs}
+    orders = {epoch: np.random.default_rng([seed, epoch, 0, stream]).permutation(num_frames) for epoch in epochs}
     return [int(orders[place // num_frames][place % num_frames]) for place in places]
 
 

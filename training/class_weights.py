@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from runtime.labels import IGNORE_INDEX
+from training.distributed import ALONE, World
 
 __all__ = ["RareClassWeights"]
 
@@ -21,14 +22,18 @@ class RareClassWeights:
     weight_c = small_c * often_c
     """
 
-    def __init__(self, num_classes: int, *, boost: float, device: torch.device) -> None:
-        """Start with no class known to be rare; `boost` 1 switches the weighting off."""
-        self.boost = boost
+    def __init__(self, num_classes: int, *, boost: float, device: torch.device, world: World = ALONE) -> None:
+        """Start with no class known to be rare; `boost` 1 switches the weighting off.
+
+        The batch is that of all processes of `world` together.
+        """
+        self.boost, self.world = boost, world
         self.often = torch.ones(num_classes, device=device)
 
     def update(self, labels: Tensor) -> Tensor:
         """Weights (C,) for a batch of (N, H, W) pseudo-labels, which also move the running part."""
-        counts = torch.bincount(labels[labels != IGNORE_INDEX].flatten(), minlength=len(self.often)).to(self.often)
-        small = torch.where(counts < SMALL_SHARE * labels.numel(), self.boost, 1.0)
+        counts = torch.bincount(labels[labels != IGNORE_INDEX].flatten(), minlength=len(self.often))
+        counts = self.world.sum(counts).to(self.often)
+        small = torch.where(counts < SMALL_SHARE * labels.numel() * self.world.size, self.boost, 1.0)
         self.often = MEMORY * self.often + (1.0 - MEMORY) * torch.where(counts == 0, self.boost, 1.0)
         return small * self.often

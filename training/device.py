@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from runtime.errors import ConfigError
+from training.distributed import ALONE, World
 from training.networks.network import SegmentationNetwork
 
 __all__ = ["Compute", "Precision", "choose_compute"]
@@ -20,10 +21,14 @@ _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 @dataclass(frozen=True, slots=True)
 class Compute:
-    """A device and the precision of its convolutions; weights and losses stay in float32."""
+    """A device and the precision of its convolutions; weights and losses stay in float32.
+
+    `world` says which process of the run computes here.
+    """
 
     device: torch.device
     precision: Precision
+    world: World = ALONE
 
     def place(self, network: Network) -> Network:
         """Move a network here, its weights in channels-last order where its code can compute on that."""
@@ -48,19 +53,35 @@ class Compute:
 
 
 def choose_compute(
-    device: Literal["auto", "cpu", "cuda"], precision: Literal["auto", "fp32", "bf16", "fp16"]
+    device: Literal["auto", "cpu", "cuda"], precision: Literal["auto", "fp32", "bf16", "fp16"], world: World = ALONE
 ) -> Compute:
     """Resolve `auto`: a GPU where there is one; bf16 where the device computes it natively, else fp32.
 
+    Of several processes on a machine each gets a GPU of its own.
+
     Raises:
-        ConfigError: CUDA was asked for and is not there.
+        ConfigError: CUDA was asked for and is not there, or there are more processes than GPUs.
     """
     if device == "cuda" and not torch.cuda.is_available():
         raise ConfigError("device=cuda, but torch sees no CUDA device; use device=cpu, or check the driver")
     chosen = torch.device("cuda" if device != "cpu" and torch.cuda.is_available() else "cpu")
+    if chosen.type == "cuda" and world.size > 1:
+        chosen = _own_gpu(world)
     if precision == "auto":
-        return Compute(chosen, "bf16" if _has_native_bf16(chosen) else "fp32")
-    return Compute(chosen, precision)
+        return Compute(chosen, "bf16" if _has_native_bf16(chosen) else "fp32", world)
+    return Compute(chosen, precision, world)
+
+
+def _own_gpu(world: World) -> torch.device:
+    if world.local_rank >= torch.cuda.device_count():
+        raise ConfigError(
+            f"process {world.local_rank} of this machine has no GPU: torch sees {torch.cuda.device_count()}; start at "
+            "most that many processes (--nproc_per_node), or use device=cpu"
+        )
+    gpu = torch.device("cuda", world.local_rank)
+    # What names no GPU, such as pinned memory, means this one.
+    torch.cuda.set_device(gpu)
+    return gpu
 
 
 def _has_native_bf16(device: torch.device) -> bool:

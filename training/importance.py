@@ -56,12 +56,13 @@ def make_importance_maps(
 ) -> None:
     """Write the importance of all frames that have none yet; `network` is in evaluation mode."""
     maps.folder.mkdir(parents=True, exist_ok=True)
-    missing = [index for index in range(len(frames)) if not maps.path(index).is_file()]
+    missing = [index for index in compute.world.share(range(len(frames))) if not maps.path(index).is_file()]
     for index in progress(missing, title="importance", unit="frame"):
         frame = torch.from_numpy(frames.image(index)).to(compute.device)[None]
         with compute.autocast():
             importance = frame_importance(network, spec, frame, form)
         write_png(maps.path(index), importance[0].cpu().numpy())
+    compute.world.wait()
 
 
 @torch.no_grad()

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from runtime.labels import IGNORE_INDEX
+from training.distributed import ALONE, World
 
 __all__ = [
     "ImportanceForm",
@@ -86,17 +87,18 @@ def information_maximisation_loss(log_probs: Tensor) -> Tensor:
     return -(log_probs.exp() * log_probs).sum(dim=1).mean()
 
 
-def prior_divergence(log_probs: Tensor, class_prior: Tensor) -> Tensor:
+def prior_divergence(log_probs: Tensor, class_prior: Tensor, world: World = ALONE) -> Tensor:
     """KL divergence of the batch's mean prediction from a class prior; an optional diversity term (ours).
 
     Args:
         log_probs: (N, C, H, W).
         class_prior: (C,), positive, sums to 1.
+        world: whose processes share the batch; the divergence is that of all of it.
 
     Returns:
         Scalar >= 0.
     """
-    mean_probs = log_probs.exp().mean(dim=(0, 2, 3))
+    mean_probs = world.mean(log_probs.exp().mean(dim=(0, 2, 3)))
     return torch.sum(mean_probs * (torch.log(mean_probs + 1e-8) - torch.log(class_prior)))
 
 

@@ -88,7 +88,7 @@ def make_pseudo_labels(
     """
     labels.folder.mkdir(parents=True, exist_ok=True)
     frame_input = spec.frame_input().to(compute.device)
-    missing = [index for index in range(len(frames)) if not labels.path(index).is_file()]
+    missing = [index for index in compute.world.share(range(len(frames))) if not labels.path(index).is_file()]
     for index in progress(missing, title="pseudo-labels", unit="frame"):
         frame = torch.from_numpy(frames.image(index)).to(compute.device)[None]
         with compute.autocast():
@@ -101,6 +101,7 @@ def make_pseudo_labels(
                 mirror=config.mirror,
             )
         write_png(labels.path(index), label[0].cpu().numpy())
+    compute.world.wait()
 
 
 def label_frame(

@@ -16,6 +16,7 @@ from training.checkpoint import NetworkSpec, load_network, read_network, save_ne
 from training.config import GivenSource, TrainedSource, TrainingConfig
 from training.data.open import open_labelled_frames
 from training.device import Compute, choose_compute
+from training.distributed import ALONE, World
 from training.evaluate import evaluate
 from training.methods.supervised import Supervised
 from training.networks.config import DeepLabV2Config, FactoryConfig, ModelConfig
@@ -93,8 +94,12 @@ def source_path(config: TrainingConfig) -> Path:
             return config.output / "source.safetensors"
 
 
-def train_source(config: TrainingConfig) -> dict[str, Any]:
+def train_source(config: TrainingConfig, *, world: World = ALONE) -> dict[str, Any]:
     """Train and write the source network; does nothing where it is given or already there.
+
+    Args:
+        config: the run.
+        world: the processes that share the work.
 
     Returns:
         Key figures: `checkpoint`, and `validation_miou` where source validation frames are configured.
@@ -105,7 +110,7 @@ def train_source(config: TrainingConfig) -> dict[str, Any]:
         say(f"source network is given: {path}")
         return {"checkpoint": str(path)}
     source = config.source
-    compute = choose_compute(config.device, config.precision)
+    compute = choose_compute(config.device, config.precision, world)
     settings = {"model": config.model, "source": source, "seed": config.seed, "space": config.label_space}
     spec = NetworkSpec(
         model=config.model,
@@ -140,13 +145,14 @@ def _train(config: TrainingConfig, source: TrainedSource, spec: NetworkSpec, fol
     run = Run(
         folder=folder,
         fingerprint=str(spec.provenance["settings"]),
-        batches=SourceBatches(frames, source, config.seed),
+        batches=SourceBatches(frames, source, config.seed, compute.world),
         iterations=source.iterations,
         batch_size=source.batch_size,
         workers=config.workers,
         checkpoint_every=source.checkpoint_every,
         optimizer=source.optimizer,
         compute=compute,
+        seed=config.seed,
         title="train-source",
     )
     train(
@@ -154,8 +160,10 @@ def _train(config: TrainingConfig, source: TrainedSource, spec: NetworkSpec, fol
         run,
         compute.move,
     )
-    save_network(source_path(config), network, spec)
-    run.state_path.unlink()
+    if compute.world.is_first:
+        save_network(source_path(config), network, spec)
+        run.state_path.unlink()
+    compute.world.wait()
 
 
 def _require_usable(
@@ -180,6 +188,7 @@ def _report(path: Path, config: TrainingConfig, source: TrainedSource, compute: 
         network = compute.place(network)
         matrix = evaluate(network, spec, frames, compute, title="source validation")
         figures["validation_miou"] = round(matrix.miou(), 2)
-        write_json(config.output / "source.json", {**figures, "iou": dict(matrix.iou_by_name(spec.space.names))})
+        if compute.world.is_first:
+            write_json(config.output / "source.json", {**figures, "iou": dict(matrix.iou_by_name(spec.space.names))})
         say(f"source network on source validation frames: {figures['validation_miou']} mIoU")
     return figures

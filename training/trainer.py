@@ -2,16 +2,20 @@
 
 A state file is written every `checkpoint_every` steps. A run killed at any moment and started again goes on from
 it and, on a CPU, ends with the same bits as one never interrupted, because batches are a function of the step
-(`training.batches`) and the state holds all else.
+(`training.batches`) and the state holds all else. Several processes hold the same state, which the first writes, so
+that a run may go on with another number of them.
 """
 
 import json
+import math
+import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TextIO, TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor, nn, optim
 from torch.profiler import record_function
@@ -70,10 +74,13 @@ class Run(Generic[Item]):
     batches: Dataset[Item]
     iterations: int
     batch_size: int
+    """Images of all processes together."""
     workers: int
     checkpoint_every: int
     optimizer: OptimizerConfig
     compute: Compute
+    seed: int
+    """Of what a network draws while training, such as dropout."""
     title: str
 
     @property
@@ -97,13 +104,13 @@ def train(method: Method[Item], run: Run[Item], to_device: Callable[[Item], Item
     optimizer = build_optimizer(method.student, run.optimizer)
     scaler = run.compute.scaler()
     first = _restore(method, optimizer, scaler, run) if run.state_path.exists() else 0
+    # Whoever is done may write or delete the state that another still has to read.
+    run.compute.world.wait()
     if first >= run.iterations:
         return
-    metrics_path = run.folder / "metrics.jsonl"
-    _keep_metrics_before(metrics_path, first)
     batches = load_batches(run.batches, first, run.iterations, workers=run.workers)
     bar = progress(batches, title=run.title, unit="step", total=run.iterations, initial=first)
-    with metrics_path.open("a", encoding="utf-8") as metrics:
+    with _open_metrics(run, first) as metrics:
         started = time.perf_counter()
         for step, batch in bar:
             terms = _step(method, optimizer, scaler, run, step, to_device(batch))
@@ -111,7 +118,8 @@ def train(method: Method[Item], run: Run[Item], to_device: Callable[[Item], Item
             metrics.write(json.dumps({"step": step, **terms, "images_per_s": round(images_per_s, 2)}) + "\n")
             # Metrics before state: a kill in between leaves lines too many, which resuming cuts, never too few.
             metrics.flush()
-            if (step + 1) % run.checkpoint_every == 0 or step + 1 == run.iterations:
+            is_due = (step + 1) % run.checkpoint_every == 0 or step + 1 == run.iterations
+            if is_due and run.compute.world.is_first:
                 _save(method, optimizer, scaler, run, step + 1)
             shown = {name: f"{value:.3f}" for name, value in terms.items() if name != "lr"}
             bar.set_postfix({**shown, "images/s": f"{images_per_s:.1f}"})
@@ -125,13 +133,15 @@ def _step(
     step: int,
     batch: Item,
 ) -> dict[str, float]:
+    # What a step draws is a function of the step, like its batch.
+    torch.manual_seed(int(np.random.default_rng([run.seed, step, run.compute.world.rank]).integers(2**63)))
     config = run.optimizer
     factor = learning_rate_factor(step, warmup=config.warmup, horizon=config.horizon)
     set_learning_rate(optimizer, factor)
     values = training_step(
         method, optimizer, scaler, batch, require_finite=lambda found: _require_finite(found, step, batch, run)
     )
-    return {**values, "lr": config.learning_rate * factor}
+    return {**run.compute.world.mean_of(values), "lr": config.learning_rate * factor}
 
 
 def training_step(
@@ -152,7 +162,7 @@ def training_step(
         require_finite: is given the terms, then the gradient's norm, and raises where one is not finite.
 
     Returns:
-        The weighted terms by name.
+        The weighted terms by name, of this process's part of the batch.
     """
     terms = method.losses(batch)
     values = {name: float(term.detach()) for name, term in terms.items()}
@@ -172,13 +182,19 @@ def training_step(
 
 
 def _require_finite(values: Mapping[str, float], step: int, batch: Batch, run: Run[Any]) -> None:
-    broken = [name for name, value in values.items() if not torch.tensor(value).isfinite()]
-    if broken:
-        kept = f"the last good state is kept in {run.state_path}" if run.state_path.exists() else "no state was written"
-        raise TrainingError(
-            f"{run.title}, step {step}: {broken[0]} is {values[broken[0]]} on frames {', '.join(batch.names)}; {kept}. "
-            "Lower the learning rate, or use precision=fp32, and run again"
-        )
+    """Stop all processes where a value of any is not finite, naming the frames of those where it is so."""
+    if all(math.isfinite(mean) for mean in run.compute.world.mean_of(values).values()):
+        return
+    broken = [name for name, value in values.items() if not math.isfinite(value)]
+    gathered = run.compute.world.gather((broken[0], values[broken[0]], batch.names) if broken else None)
+    found = [broken_there for broken_there in gathered if broken_there is not None]
+    name, value, _ = found[0]
+    frames = [frame for _, _, frames in found for frame in frames]
+    kept = f"the last good state is kept in {run.state_path}" if run.state_path.exists() else "no state was written"
+    raise TrainingError(
+        f"{run.title}, step {step}: {name} is {value} on frames {', '.join(frames)}; {kept}. "
+        "Lower the learning rate, or use precision=fp32, and run again"
+    )
 
 
 def build_optimizer(student: SegmentationNetwork, config: OptimizerConfig) -> optim.Optimizer:
@@ -244,9 +260,13 @@ def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
 
 
-def _keep_metrics_before(path: Path, step: int) -> None:
-    """Drop the lines of steps that will run again, and a last line cut short by a kill."""
-    if not path.exists():
-        return
-    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-    write_text(path, "".join(lines[:step]))
+def _open_metrics(run: Run[Any], first: int) -> TextIO:
+    """Where the first process logs steps from `first` on; what others log is the same and goes nowhere."""
+    if not run.compute.world.is_first:
+        return Path(os.devnull).open("w", encoding="utf-8")
+    path = run.folder / "metrics.jsonl"
+    if path.exists():
+        # Lines of steps that will run again go, and a last line cut short by a kill.
+        lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+        write_text(path, "".join(lines[:first]))
+    return path.open("a", encoding="utf-8")

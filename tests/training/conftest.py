@@ -1,5 +1,8 @@
 """What the tests of the first stage share: one thread (the tensors are tiny), a device, a network, frames on disk."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +21,10 @@ from training.networks.deeplab_v2 import DeepLabV2
 MakeFrames = Callable[..., Path]
 MakeConfig = Callable[..., str]
 MakeSettings = Callable[..., dict[str, Any]]
+StartTwo = Callable[..., subprocess.Popen[str]]
+RunTwo = Callable[..., subprocess.CompletedProcess[str]]
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -48,7 +55,7 @@ def network(spec: NetworkSpec) -> DeepLabV2:
         torch.manual_seed(0)
         network = spec.build()
         assert isinstance(network, DeepLabV2)
-        for branch in network.classifier:
+        for branch in network.classifier.children():
             torch.nn.init.normal_(branch.get_parameter("weight"), std=0.05)
     return network
 
@@ -119,3 +126,31 @@ def make_config(world: Path, tmp_path: Path) -> MakeConfig:
 @pytest.fixture(scope="session")
 def make_settings() -> MakeSettings:
     return adapt_settings
+
+
+@pytest.fixture(scope="session")
+def start_two() -> StartTwo:
+    """Starts two processes of one thread each under torchrun; they meet at a port the system chooses."""
+
+    def start(*arguments: str) -> subprocess.Popen[str]:
+        command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", *arguments]
+        environment, pipe = {**os.environ, "OMP_NUM_THREADS": "1"}, subprocess.PIPE
+        return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=pipe, stderr=pipe, text=True)
+
+    return start
+
+
+@pytest.fixture(scope="session")
+def run_two(start_two: StartTwo) -> RunTwo:
+    """Runs two processes to their end, which has to come within two minutes."""
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        process = start_two(*arguments)
+        try:
+            output, told = process.communicate(timeout=120)
+        except subprocess.TimeoutExpired:
+            process.terminate()  # and not `kill`, at which the two would live on
+            pytest.fail(f"the processes hang: {process.communicate()}")
+        return subprocess.CompletedProcess(process.args, process.returncode, output, told)
+
+    return run

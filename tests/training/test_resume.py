@@ -109,6 +109,7 @@ def run_in(folder: Path, **changes: Any) -> Run[Numbers]:
         checkpoint_every=4,
         optimizer=SGD,
         compute=Compute(torch.device("cpu"), "fp32"),
+        seed=0,
         title="regression",
     )
     return replace(run, **changes)

@@ -89,6 +89,7 @@ def run_in(folder: Path, **changes: Any) -> Run[Factor]:
         checkpoint_every=4,
         optimizer=OptimizerConfig(learning_rate=0.05, warmup=3, horizon=20),
         compute=Compute(torch.device("cpu"), "fp32"),
+        seed=0,
         title="toy",
     )
     return replace(run, **changes)

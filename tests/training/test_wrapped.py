@@ -147,8 +147,9 @@ def test_layer_without_a_map_is_refused(layer: str, message: str) -> None:
 @pytest.mark.parametrize("key", ["feature_layer", "head_layer"])
 def test_unknown_layer_is_refused_with_the_nearest_names(key: str) -> None:
     def named(name: str) -> WrappedNetwork:
-        settings: dict[str, Any] = {"feature_layer": "head", key: name}
-        return WrappedNetwork(Answering(), **settings)
+        if key == "feature_layer":
+            return WrappedNetwork(Answering(), feature_layer=name)
+        return WrappedNetwork(Answering(), feature_layer="head", head_layer=name)
 
     with pytest.raises(ConfigError, match=rf"model.{key}='stage.1' is no module of Answering; .*stages.1, stages.0"):
         named("stage.1")

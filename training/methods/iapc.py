@@ -19,6 +19,7 @@ from training.class_weights import RareClassWeights
 from training.config import IapcConfig
 from training.device import Compute
 from training.frame_network import FrameInput
+from training.global_batch_norm import by_global_batch
 from training.losses import (
     importance_map,
     importance_weighted_loss,
@@ -65,14 +66,20 @@ class Iapc:
         # What its author keeps from learning stays so.
         self.student = source.train(not has_fixed_statistics)
         freeze_affine(self.student)
+        by_global_batch(self.memory, compute)
+        self.forward_student = compute.world.parallel(by_global_batch(self.student, compute))
         self.frame_input = frame_input
         self.config = config
         self.compute = compute
         self.class_prior = class_prior
-        self.class_weights = RareClassWeights(len(class_prior), boost=config.rare_boost, device=compute.device)
+        self.class_weights = RareClassWeights(
+            len(class_prior), boost=config.rare_boost, device=compute.device, world=compute.world
+        )
+        self.clean: Tensor | None = None
 
     def losses(self, batch: TargetBatch) -> dict[str, Tensor]:
         """The weighted terms `importance_weighted` and `information`; with prototypes `symmetric` and `enhanced`."""
+        self.clean = batch.clean
         hw = (int(batch.pseudo_labels.shape[1]), int(batch.pseudo_labels.shape[2]))
         with torch.no_grad(), self.compute.autocast():
             with record_function("source forward"):
@@ -80,7 +87,7 @@ class Iapc:
             with record_function("memory forward"):
                 memory = self._remember(batch)
         with record_function("student forward"), self.compute.autocast():
-            student: NetworkOutput = self.student(self.frame_input(batch.student))
+            student: NetworkOutput = self.forward_student(self.frame_input(batch.student))
         with record_function("losses"):
             # Once for all terms: at crop resolution this is the dearest operation of the step after the networks.
             log_probs = upsample(student.logits, hw, align_corners=self.student.align_corners).log_softmax(dim=1)
@@ -116,7 +123,9 @@ class Iapc:
         class_weights = self.class_weights.update(pseudo_labels)
         information = config.information * information_maximisation_loss(log_probs)
         if config.diversity > 0:
-            information = information + config.diversity * prior_divergence(log_probs, self.class_prior)
+            information = information + config.diversity * prior_divergence(
+                log_probs, self.class_prior, self.compute.world
+            )
         terms = {
             "importance_weighted": config.importance_weighted
             * importance_weighted_loss(log_probs, pseudo_labels, importance, class_weights),
@@ -134,10 +143,13 @@ class Iapc:
 
     @torch.no_grad()
     def after_step(self) -> None:
-        """Move the memory towards the student.
+        """Show the student its clean crops, where there are any, then move the memory towards it.
 
-        The reference code does this at the start of the next step, which is the same but for the last.
+        The reference code does the latter at the start of the next step, which is the same but for the last.
         """
+        if self.clean is not None:
+            with self.compute.autocast():
+                self.student(self.frame_input(self.clean))
         ema_update(self.memory, self.student, momentum=self.config.ema_momentum)
 
     def state(self) -> dict[str, Tensor]:

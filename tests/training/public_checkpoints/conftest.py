@@ -79,7 +79,7 @@ def trunk_tensors(draw: Draw, backbone: str = "resnet50", *, deep_stem: bool = F
 
 def sum_head(draw: Draw, name: str, into: int = 2048, classes: int = 19, trained: int = 4, count: int = 4) -> Tensors:
     """A head of `count` branches, of which those after `trained` are as they were initialised."""
-    tensors = {}
+    tensors: Tensors = {}
     for branch in range(count):
         shape = (classes, into, 3, 3)
         weight = draw(*shape, std=0.02) if branch < trained else draw.noise(*shape)
