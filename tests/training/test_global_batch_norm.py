@@ -119,7 +119,9 @@ class Activated(nn.BatchNorm2d):
 def test_layer_that_cannot_be_synchronised_is_named_unless_its_statistics_are_fixed() -> None:
     network = nn.Sequential(nn.Sequential(Activated(4)))
     by_global_batch(network.eval(), TWO)
-    with pytest.raises(ConfigError, match=r"layer 0\.0 is of type Activated, which normalises by the batch of one process"):
+    with pytest.raises(
+        ConfigError, match=r"layer 0\.0 is of type Activated, which normalises by the batch of one process"
+    ):
         by_global_batch(network.train(), TWO)
     by_global_batch(network.train(), Compute(CPU, "fp32"))
 
