@@ -9,10 +9,10 @@ ENGINE := $(if $(shell nvidia-smi -L 2>/dev/null),gpu,cpu)
 READY := $(VENV)/ready-$(ENGINE)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup adapt export bench test check report preview clean
+.PHONY: help setup adapt export bench test check report check-data preview compare clean
 
 help: ## print this list
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 	@echo "CONFIG=$(CONFIG) chooses the run; SET='--set seed=1' overrides keys"
 
 setup: $(READY) ## create the environment in .venv
@@ -20,7 +20,7 @@ setup: $(READY) ## create the environment in .venv
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(PY) -m pip install --quiet --upgrade pip
-	$(PY) -m pip install --quiet --constraint constraints.txt --editable ".[export,$(ENGINE),video,dev]"
+	$(PY) -m pip install --quiet --constraint constraints.txt --editable ".[export,$(ENGINE),video,smp,dev]"
 	$(PY) -m pip install --quiet --no-deps --requirement requirements-tensorrt-rtx.txt
 	@touch $@
 
@@ -37,8 +37,14 @@ bench: $(READY) ## latency of the bundle against PyTorch eager, in the same run
 report: $(READY) ## one page on the run: accuracy, bundle, latency
 	$(PY) -m benchmarks report $(CONFIG) $(SET)
 
-preview: $(READY) ## draw frames of the source and of the target with their labels
-	$(PY) -m training preview $(CONFIG) $(SET)
+compare: $(READY) ## ablation, sensitivity and variants over three seeds, on the source network that is there
+	$(PY) -m training compare $(CONFIG) $(SET)
+
+check-data: $(READY) ## read all data of the run: sizes, classes, everything that is wrong with it
+	$(PY) -m training check-data $(CONFIG) $(SET)
+
+preview: $(READY) ## the same of a few frames, for their picture
+	$(PY) -m training check-data $(CONFIG) $(SET) --limit 8
 
 test: $(READY) ## run the tests
 	$(PY) -m pytest

@@ -52,9 +52,13 @@ class ConfusionMatrix:
         iou: NDArray[np.float64] = np.divide(hit, union, out=np.full(self.num_classes, np.nan), where=union > 0)
         return iou
 
-    def miou(self) -> float:
-        """Mean IoU in percent over the classes that occur; NaN when no pixel was counted."""
-        iou = self.iou()
+    def miou(self, train_ids: Sequence[int] | None = None) -> float:
+        """Mean IoU in percent over the classes that occur; NaN when no pixel was counted.
+
+        Args:
+            train_ids: classes to take the mean over; None takes all. The others still count as false predictions.
+        """
+        iou = self.iou() if train_ids is None else self.iou()[list(train_ids)]
         return float(np.nanmean(iou) * 100) if np.isfinite(iou).any() else float("nan")
 
     def iou_by_name(self, names: Sequence[str]) -> Mapping[str, float | None]:

@@ -11,10 +11,11 @@ from runtime.config import load_config
 from runtime.errors import ConfigError
 from runtime.files import writable_folder, write_text
 from training.adapt import adapt, adapted_path
+from training.check_data import check_data
 from training.compare.compare import compare
 from training.config import TrainingConfig
 from training.distributed import World, join_world
-from training.preview import preview
+from training.public_checkpoints.inspect import inspect_checkpoint
 from training.report import report
 from training.source import train_source
 
@@ -23,7 +24,7 @@ COMMANDS = {
     "adapt": "adapt the source network to unlabelled target frames, then report where test labels exist",
     "compare": "run a grid of settings over seeds on one source network, and tabulate and draw it",
     "evaluate": "report on networks that are already there",
-    "preview": "draw a contact sheet of the source and target test frames with their labels",
+    "check-data": "read all data a run would read, tell sizes, classes and faults, and draw a contact sheet",
 }
 
 SHARED = ("train-source", "adapt", "evaluate")
@@ -41,16 +42,27 @@ def main(arguments: list[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, purpose in COMMANDS.items():
         add_config_arguments(commands.add_parser(name, help=purpose, description=purpose))
+    limit = "look at N frames of each data set, evenly spread, instead of all"
+    commands.choices["check-data"].add_argument("--limit", type=int, metavar="N", help=limit)
+    purpose = "say what a checkpoint is, whoever wrote it, and what a run file has to say of it"
+    inspect = commands.add_parser("inspect-checkpoint", help=purpose, description=purpose)
+    inspect.add_argument("file", type=Path, metavar="FILE", help=".pth, .pth.tar, .pt, .pkl or .safetensors")
+    inspect.add_argument(
+        "--frames", type=Path, metavar="FOLDER", help="target frames, on which every input convention is tried"
+    )
     options = parser.parse_args(arguments)
-    return run_command(lambda: _join_and_run(options.command, options.config, options.overrides))
+    if options.command == "inspect-checkpoint":
+        return run_command(lambda: inspect_checkpoint(options.file, options.frames))
+    return run_command(lambda: _join_and_run(options))
 
 
-def _join_and_run(command: str, path: Path, overrides: list[str]) -> Mapping[str, Any]:
+def _join_and_run(options: argparse.Namespace) -> Mapping[str, Any]:
     with join_world() as world:
-        return _run(command, load_config(path, "training", TrainingConfig, overrides), world)
+        return _run(options, load_config(options.config, "training", TrainingConfig, options.overrides), world)
 
 
-def _run(command: str, config: TrainingConfig, world: World) -> Mapping[str, Any]:
+def _run(options: argparse.Namespace, config: TrainingConfig, world: World) -> Mapping[str, Any]:
+    command = options.command
     if world.size > 1 and command not in SHARED:
         raise ConfigError(f"{command} runs in a single process; start it as `python -m training {command} CONFIG`")
     if world.is_first:
@@ -69,7 +81,7 @@ def _run(command: str, config: TrainingConfig, world: World) -> Mapping[str, Any
         case "evaluate":
             return report(config, world=world)
         case _:
-            return preview(config)
+            return check_data(config, limit=options.limit)
 
 
 if __name__ == "__main__":

@@ -114,10 +114,14 @@ def _settle(
 ) -> NetworkSpec:
     """Give the student the statistics it is deployed with; return the spec with its scores.
 
-    While training by batch its running statistics were those of colour-changed crops, which no camera delivers.
+    While training by batch its running statistics were those of colour-changed crops, which no camera delivers;
+    `settled_statistics: running` delivers them all the same, as the authors' code does.
     """
-    if config.adaptation.student_statistics == "batch" and has_statistics(student):
-        load_statistics(student, target_statistics(student, spec, prepared.frames, compute))
+    adaptation = config.adaptation
+    is_estimated = adaptation.student_statistics == "batch" and adaptation.settled_statistics == "estimated"
+    if is_estimated and has_statistics(student):
+        limit = adaptation.statistics_frames
+        load_statistics(student, target_statistics(student, spec, prepared.frames, compute, limit=limit))
     images = list(network_inputs(spec, prepared.frames, compute, limit=SCORED_FRAMES))
     scores = score(student, images, compute).as_dict()
     say(f"without labels, before: {spec.provenance['scores_before']}; after: {scores}")

@@ -67,7 +67,7 @@ def estimate_statistics(
         network.eval()
         for _, layer in _layers(network):
             layer.reset_running_stats()
-            layer.train()
+            layer.training = True
             layer.momentum = None  # torch's notation for the cumulative average
         with torch.no_grad():
             for batch in batches:
@@ -88,10 +88,13 @@ def freeze_affine(network: nn.Module) -> None:
 
 
 def use_batch_statistics(network: nn.Module) -> None:
-    """Evaluation mode, dropout off, but for batch-norm layers, which normalise by the batch."""
+    """Evaluation mode, dropout off, but for batch-norm layers, which normalise by the batch.
+
+    Only the layers themselves: some libraries' batch norm holds activation and dropout as children.
+    """
     network.eval()
     for _, layer in _layers(network):
-        layer.train()
+        layer.training = True
 
 
 def _layers(network: nn.Module) -> Sequence[tuple[str, _BatchNorm]]:

@@ -23,6 +23,9 @@ from training.views import class_rich_crop, crop_image, crop_labels, crop_map, d
 
 __all__ = ["Batch", "SourceBatch", "SourceBatches", "TargetBatch", "TargetBatches", "load_batches"]
 
+# Fourth word of a generator's seed: an order and crops of their own. With 0 there, a generator is as if it had three.
+CLEAN = 1
+
 
 class Batch(Protocol):
     """What the trainer knows of a batch: the names of its frames, for error messages."""
@@ -46,7 +49,7 @@ class TargetBatch(NamedTuple):
 
     `memory` has a fixed scale, `source` a random one, `student` is `source` with its colours changed. `importance`
     (N, H, W) uint8, 255 for 1, is that of the whole frame, cut like the labels; `source` is there where the
-    source network judges every crop instead.
+    source network judges every crop instead. `clean` are unchanged crops of other frames, where a run has any.
     """
 
     names: list[str]
@@ -55,6 +58,7 @@ class TargetBatch(NamedTuple):
     student: Tensor
     pseudo_labels: Tensor
     importance: Tensor | None
+    clean: Tensor | None = None
 
 
 class SourceBatches(Dataset[SourceBatch]):
@@ -111,7 +115,20 @@ class TargetBatches(Dataset[TargetBatch]):
             student=_stack(student),
             pseudo_labels=_stack(labels).long(),
             importance=None if self.importance is None else _stack(importance),
+            clean=self._clean(step),
         )
+
+    def _clean(self, step: int) -> Tensor | None:
+        """Unchanged crops of a step, of frames that come in an order of their own."""
+        if self.config.clean_forward is None:
+            return None
+        frame_hw, crop_hw = self.config.clean_forward.frame_hw, self.config.views.crop_hw
+        crops = []
+        for place, index in enumerate(_frame_order(len(self.frames), self.config.batch_size, self.seed, step, CLEAN)):
+            rng = np.random.default_rng([self.seed, step, place, CLEAN])
+            crop = draw_crop(rng, train_hw=frame_hw, scale=(1.0, 1.0), crop_hw=crop_hw, mirror=0.0)
+            crops.append(crop_image(self.frames.image(index), crop))
+        return _stack(crops)
 
     def _views(self, rng: np.random.Generator, index: int) -> tuple[NDArray[np.uint8], ...]:
         """Memory, source and student view, pseudo-labels and importance of one frame; unused ones are empty."""
@@ -145,11 +162,11 @@ def load_batches(batches: Dataset[Item], first: int, last: int, *, workers: int)
     yield from zip(steps, loader, strict=True)
 
 
-def _frame_order(num_frames: int, batch_size: int, seed: int, step: int) -> list[int]:
+def _frame_order(num_frames: int, batch_size: int, seed: int, step: int, stream: int = 0) -> list[int]:
     """Frame indices of a step's batch: consecutive places in an endless row of permutations of all frames."""
     places = range(step * batch_size, (step + 1) * batch_size)
     epochs = {place // num_frames for place in places}
-    orders = {epoch: np.random.default_rng([seed, epoch]).permutation(num_frames) for epoch in epochs}
+    orders = {epoch: np.random.default_rng([seed, epoch, 0, stream]).permutation(num_frames) for epoch in epochs}
     return [int(orders[place // num_frames][place % num_frames]) for place in places]
 
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from pydantic import Field, ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
@@ -124,7 +125,18 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[st
     """
     header = {METADATA_KEY: json.dumps(dict(metadata), sort_keys=True)}
     with replacing(path) as temporary:
-        save_file({name: tensor.detach().contiguous() for name, tensor in tensors.items()}, temporary, header)
+        save_file(_apart(tensors), temporary, header)
+
+
+def _apart(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors, each in memory of its own: safetensors refuses those that share it, as tied weights do."""
+    storages, apart = set(), {}
+    for name, tensor in tensors.items():
+        plain = tensor.detach().contiguous()
+        storage = plain.untyped_storage().data_ptr()
+        apart[name] = plain.clone() if storage in storages else plain
+        storages.add(storage)
+    return apart
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -160,7 +172,12 @@ def load_tensors(network: nn.Module, tensors: Mapping[str, Tensor], path: Path) 
             for name in own.keys() & tensors.keys()
             if own[name].shape != tensors[name].shape
         ),
-        "not finite": sorted(name for name in own.keys() & tensors.keys() if not tensors[name].isfinite().all()),
+        # An infinity that a fresh network has too, such as an attention mask's, is meant.
+        "not finite": sorted(
+            name
+            for name in own.keys() & tensors.keys()
+            if not (tensors[name].isfinite().all() or torch.equal(tensors[name], own[name].cpu()))
+        ),
     }
     found = [f"{len(names)} {what} ({', '.join(names[:3])})" for what, names in problems.items() if names]
     if found:

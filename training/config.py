@@ -1,7 +1,8 @@
 """The `training` section of a run file: one closed tree."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
@@ -10,10 +11,12 @@ from training.compare.config import CompareConfig
 from training.data.config import FramesConfig
 from training.losses import ImportanceForm
 from training.networks.config import ModelConfig
+from training.presets import PresetName, with_preset
 from training.prototypes import AbsentForm
 
 __all__ = [
     "AdaptationConfig",
+    "CleanForwardConfig",
     "GivenSource",
     "IapcConfig",
     "OptimizerConfig",
@@ -73,13 +76,15 @@ class TrainedSource(StrictModel):
     iterations: PositiveInt
     batch_size: Annotated[int, Field(ge=2)]
     optimizer: OptimizerConfig
+    start_from: Path | None = None
+    """A checkpoint, ours or public, whose trunk the network starts from instead of at random."""
     colour_jitter: Share = 0.4
     """Strength of random brightness, contrast and saturation; report it with every figure, it moves all of them."""
     checkpoint_every: PositiveInt = 100
 
 
 class GivenSource(StrictModel):
-    """The source network is a checkpoint that `train-source` wrote earlier."""
+    """The source network is a checkpoint: one that `train-source` wrote earlier, or a public one."""
 
     kind: Literal["checkpoint"]
     path: Path
@@ -129,15 +134,32 @@ class PseudoLabelConfig(StrictModel):
     mirror: bool = True
 
 
+class CleanForwardConfig(StrictModel):
+    """After each step the student also sees crops of other, unchanged frames, which move its running statistics alone.
+
+    The authors' code does so in passing, to log a loss; the statistics it delivers are about half of these crops.
+    """
+
+    frame_hw: Hw
+    """Size of the frame from which the clean crop is cut."""
+
+
 class AdaptationConfig(StrictModel):
     """One adaptation run."""
 
+    preset: PresetName | None = None
+    """Published settings for every key that is not given here; see `training.presets`."""
     method: IapcConfig
     pseudo_labels: PseudoLabelConfig = PseudoLabelConfig()
     statistics_share: Share | Literal["auto"] = "auto"
     """Share of target batch-norm statistics blended in before anything is labelled; 0 is the paper's choice."""
+    statistics_frames: PositiveInt = 200
+    """Target frames, evenly spread, from which batch-norm statistics are estimated."""
     student_statistics: Literal["batch", "fixed"] = "batch"
     """Student normalises by the batch (the paper) or by the blended statistics."""
+    settled_statistics: Literal["estimated", "running"] = "estimated"
+    """What a student trained by batch is delivered with: statistics of clean target frames, or what training left."""
+    clean_forward: CleanForwardConfig | None = None
     views: ViewConfig
     memory_hw: Hw
     """Size of the frame from which the memory network's crop is cut."""
@@ -148,6 +170,22 @@ class AdaptationConfig(StrictModel):
     batch_size: Annotated[int, Field(ge=2)]
     optimizer: OptimizerConfig = OptimizerConfig()
     checkpoint_every: PositiveInt = 50
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_from_preset(cls, values: Any) -> Any:
+        return with_preset(values) if isinstance(values, Mapping) else values
+
+    @model_validator(mode="after")
+    def _clean_crop_fits(self) -> "AdaptationConfig":
+        if self.clean_forward is None:
+            return self
+        frame_hw, crop_hw = self.clean_forward.frame_hw, self.views.crop_hw
+        if any(crop > full for crop, full in zip(crop_hw, frame_hw, strict=True)):
+            raise ValueError(f"clean_forward.frame_hw={frame_hw} is smaller than views.crop_hw={crop_hw}; enlarge it")
+        if self.student_statistics == "fixed":
+            raise ValueError("clean_forward moves running statistics, which student_statistics=fixed keeps; drop one")
+        return self
 
     @model_validator(mode="after")
     def _memory_crop_fits(self) -> "AdaptationConfig":

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from runtime.errors import ConfigError
 from training.distributed import ALONE, World
+from training.networks.network import SegmentationNetwork
 
 __all__ = ["Compute", "Precision", "choose_compute"]
 
@@ -30,8 +31,10 @@ class Compute:
     world: World = ALONE
 
     def place(self, network: Network) -> Network:
-        """Move a network here, its weights in channels-last order, which convolutions like best."""
-        network.to(self.device).to(memory_format=torch.channels_last)
+        """Move a network here, its weights in channels-last order where its code can compute on that."""
+        network.to(self.device)
+        if all(module.channels_last for module in network.modules() if isinstance(module, SegmentationNetwork)):
+            network.to(memory_format=torch.channels_last)
         return network
 
     def move(self, batch: Item) -> Item:

@@ -17,8 +17,10 @@ def evaluate(
 ) -> ConfusionMatrix:
     """Confusion matrix of a network over all frames, single scale, at the frames' own size, in float32.
 
-    Frames may differ in size; each size gets its own deploy graph. Several processes share the frames, and each
-    returns the matrix of all of them.
+    Frames may differ in size; each size gets its own deploy graph. Labels are compared at the size of the ground truth,
+    as published results are. Published evaluations shrink Cityscapes frames with Pillow's bicubic filter; the deploy
+    graph averages two by two pixels at that factor, because a vehicle has no Pillow and what ships is what is measured.
+    Several processes share the frames, and each returns the matrix of all of them.
     """
     matrix = ConfusionMatrix(spec.space.num_classes)
     graphs = {}

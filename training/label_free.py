@@ -45,7 +45,7 @@ def score(network: SegmentationNetwork, images: Sequence[Tensor], compute: Compu
     entropies, densities, agreements, counts = [], [], [], torch.zeros(1)
     for image in images:
         with compute.autocast():
-            logits, mirrored = network(image).logits.float(), network(image.flip(3)).logits.float().flip(3)
+            logits, mirrored = network.logits(image).float(), network.logits(image.flip(3)).float().flip(3)
         log_probs = logits.log_softmax(dim=1)
         labels = logits.argmax(dim=1)
         entropies.append(-(log_probs.exp() * log_probs).sum(dim=1).mean())

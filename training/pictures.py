@@ -1,6 +1,7 @@
 """Pictures for people: a contact sheet of a data set, and before against after."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import accumulate, zip_longest
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,8 @@ __all__ = ["colour_labels", "write_comparison", "write_contact_sheet"]
 
 GAP = 4
 CAPTION_HEIGHT = 16
+CELL_WIDTH = 640
+"""A sheet of full frames would be a hundred megabytes."""
 COMPARED_FRAMES = 5
 
 
@@ -29,19 +32,13 @@ def colour_labels(labels: NDArray[np.uint8], space: LabelSpace) -> NDArray[np.ui
     return table[labels]
 
 
-def write_contact_sheet(
-    path: Path, columns: Sequence[tuple[str, LabelledFrames]], space: LabelSpace, *, num_rows: int
-) -> None:
-    """Frames of several data sets side by side, each with its labels to its right."""
-    captions = [caption for title, _ in columns for caption in (title, f"{title}: labels")]
-    rows = []
-    for row in range(num_rows):
-        cells = []
-        for _, frames in columns:
-            index = row * (len(frames) - 1) // max(1, num_rows - 1)
-            cells += [frames.image(index), colour_labels(frames.label(index), space)]
-        rows.append(cells)
-    write_png(path, _grid(captions, rows))
+def write_contact_sheet(path: Path, columns: Mapping[str, Sequence[NDArray[np.uint8]]]) -> bool:
+    """Columns of pictures, by caption, which may differ in length; False, and no file, where there is none."""
+    if not columns:
+        return False
+    rows = list(zip_longest(*columns.values()))
+    write_png(path, _grid(list(columns), rows))
+    return True
 
 
 def write_comparison(
@@ -71,18 +68,27 @@ def _predict(
     return predicted
 
 
-def _grid(captions: Sequence[str], rows: Sequence[Sequence[NDArray[np.uint8]]]) -> NDArray[np.uint8]:
-    """Captioned columns of pictures; cells take the size of the first row's first picture."""
-    height, width = rows[0][0].shape[:2]
-    sheet = Image.new(
-        "RGB",
-        (len(captions) * (width + GAP) - GAP, CAPTION_HEIGHT + len(rows) * (height + GAP) - GAP),
-        color=(255, 255, 255),
-    )
+def _grid(captions: Sequence[str], rows: Sequence[Sequence[NDArray[np.uint8] | None]]) -> NDArray[np.uint8]:
+    """Captioned columns of pictures; cells have the shape of their column's first picture and are not too wide."""
+    shapes = [_cell_hw(column[0]) for column in zip(*rows, strict=True)]
+    lefts = [0, *accumulate(width + GAP for _, width in shapes)]
+    row_height = max(height for height, _ in shapes) + GAP
+    size = (lefts[-1] - GAP, CAPTION_HEIGHT + len(rows) * row_height - GAP)
+    sheet = Image.new("RGB", size, color=(255, 255, 255))
     draw = ImageDraw.Draw(sheet)
     for column, caption in enumerate(captions):
-        draw.text((column * (width + GAP) + 2, 2), caption, fill=(0, 0, 0))
+        draw.text((lefts[column] + 2, 2), caption, fill=(0, 0, 0))
         for row, cells in enumerate(rows):
-            cell = Image.fromarray(cells[column]).resize((width, height), Image.Resampling.NEAREST)
-            sheet.paste(cell, (column * (width + GAP), CAPTION_HEIGHT + row * (height + GAP)))
+            picture, (height, width) = cells[column], shapes[column]
+            if picture is not None:
+                is_smaller = picture.shape[1] > width
+                method = Image.Resampling.BOX if is_smaller else Image.Resampling.NEAREST
+                cell = Image.fromarray(picture).resize((width, height), method)
+                sheet.paste(cell, (lefts[column], CAPTION_HEIGHT + row * row_height))
     return np.array(sheet)
+
+
+def _cell_hw(picture: NDArray[np.uint8] | None) -> tuple[int, int]:
+    assert picture is not None
+    height, width = picture.shape[:2]
+    return (height, width) if width <= CELL_WIDTH else (round(height * CELL_WIDTH / width), CELL_WIDTH)

@@ -25,7 +25,7 @@ from training.device import Compute
 from training.frame_network import FrameInput
 from training.networks.network import SegmentationNetwork, upsample
 
-__all__ = ["PseudoLabels", "label_frame", "make_pseudo_labels", "read_map"]
+__all__ = ["PseudoLabels", "label_frame", "make_pseudo_labels", "read_map", "scaled_hw"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +119,7 @@ def label_frame(
     for scale in scales:
         image = F.interpolate(
             frame_input(frames),
-            size=[_scaled(side, scale, network.size_multiple) for side in network_hw],
+            size=scaled_hw(network_hw, scale, network.size_multiple),
             mode="bilinear",
             align_corners=False,
             antialias=True,
@@ -133,5 +133,8 @@ def label_frame(
     return total.argmax(dim=1).to(torch.uint8)
 
 
-def _scaled(side: int, scale: float, multiple: int) -> int:
-    return max(8, multiple, multiple * round(side * scale / multiple))
+def scaled_hw(network_hw: tuple[int, int], scale: float, multiple: int) -> tuple[int, int]:
+    """A size times a scale, both sides rounded to a multiple that the network takes, and at least 8 pixels."""
+    least = -(-8 // multiple)
+    height, width = (multiple * max(least, round(side * scale / multiple)) for side in network_hw)
+    return height, width

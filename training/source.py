@@ -19,8 +19,12 @@ from training.device import Compute, choose_compute
 from training.distributed import ALONE, World
 from training.evaluate import evaluate
 from training.methods.supervised import Supervised
-from training.networks.config import FactoryConfig, ModelConfig
+from training.networks.config import DeepLabV2Config, FactoryConfig, ModelConfig
 from training.networks.network import SegmentationNetwork
+from training.networks.probe import require_usable
+from training.public_checkpoints.load import load_public, load_trunk
+from training.public_checkpoints.plain import load_plain
+from training.public_checkpoints.read import is_our_own
 from training.trainer import Run, train
 
 __all__ = ["LoadedSource", "factory_of", "fingerprint", "load_source", "source_path", "train_source"]
@@ -28,11 +32,15 @@ __all__ = ["LoadedSource", "factory_of", "fingerprint", "load_source", "source_p
 
 @dataclass(frozen=True, slots=True)
 class LoadedSource:
-    """The source network on the CPU, what is known of it, and the hash of its file."""
+    """The source network on the CPU, what is known of it, and the hash of its file.
+
+    `is_foreign`: another project wrote the file, so that nothing in it says how the network was fed.
+    """
 
     network: SegmentationNetwork
     spec: NetworkSpec
     sha256: str
+    is_foreign: bool = False
 
 
 def load_source(config: TrainingConfig) -> LoadedSource:
@@ -43,9 +51,13 @@ def load_source(config: TrainingConfig) -> LoadedSource:
         ConfigError: the config describes another network.
     """
     path = source_path(config)
-    network, spec = load_network(path, factory=factory_of(config.model))
-    _require_described(config, spec)
-    return LoadedSource(network, spec, sha256_of(path))
+    if is_our_own(path):
+        network, spec = load_network(path, factory=factory_of(config.model))
+        _require_described(config, spec)
+        return LoadedSource(network, spec, sha256_of(path))
+    load = load_public if isinstance(config.model, DeepLabV2Config) else load_plain
+    network, spec = load(path, config.model, config.label_space)
+    return LoadedSource(network, spec, sha256_of(path), is_foreign=True)
 
 
 def factory_of(model: ModelConfig) -> str | None:
@@ -125,7 +137,11 @@ def fingerprint(settings: dict[str, Any], compute: Compute) -> str:
 def _train(config: TrainingConfig, source: TrainedSource, spec: NetworkSpec, folder: Path, compute: Compute) -> None:
     frames = open_labelled_frames(source.frames, spec.space)
     torch.manual_seed(config.seed)
-    network = compute.place(spec.build(imagenet=getattr(config.model, "imagenet", False)))
+    network = spec.build(imagenet=getattr(config.model, "imagenet", False))
+    if source.start_from is not None:
+        load_trunk(source.start_from, network)
+    network = compute.place(network)
+    _require_usable(network, config, source, spec, compute)
     run = Run(
         folder=folder,
         fingerprint=str(spec.provenance["settings"]),
@@ -148,6 +164,20 @@ def _train(config: TrainingConfig, source: TrainedSource, spec: NetworkSpec, fol
         save_network(source_path(config), network, spec)
         run.state_path.unlink()
     compute.world.wait()
+
+
+def _require_usable(
+    network: SegmentationNetwork, config: TrainingConfig, source: TrainedSource, spec: NetworkSpec, compute: Compute
+) -> None:
+    """Refuse a network that source training or the adaptation after it cannot use.
+
+    Raises:
+        ConfigError: names the key to change.
+    """
+    adaptation = config.adaptation
+    with compute.autocast():
+        require_usable(network, spec, source.views.crop_hw, source.batch_size, crop_key="source.views.crop_hw")
+        require_usable(network, spec, adaptation.views.crop_hw, adaptation.batch_size)
 
 
 def _report(path: Path, config: TrainingConfig, source: TrainedSource, compute: Compute) -> dict[str, Any]:

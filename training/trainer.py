@@ -248,7 +248,10 @@ def _restore(method: Method[Item], optimizer: optim.Optimizer, scaler: torch.amp
     for name, parameter in method.student.named_parameters():
         state = _below(f"optimizer/{name}/", tensors)
         if state:
-            optimizer.state[parameter] = {k: v if k == "step" else v.to(parameter.device) for k, v in state.items()}
+            # In the parameter's memory order: fused optimisers walk all of a parameter's tensors in one.
+            optimizer.state[parameter] = {
+                k: v if k == "step" else torch.empty_like(parameter).copy_(v) for k, v in state.items()
+            }
     scaler.load_state_dict(json.loads(metadata["scaler"]))
     return int(metadata["step"])
 

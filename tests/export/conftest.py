@@ -119,6 +119,6 @@ def _spread_logits(network: DeepLabV2, spec: NetworkSpec) -> None:
     frames = tiles.repeat_interleave(8, dim=1).repeat_interleave(8, dim=2)
     logits = network.eval()(spec.frame_input()(frames, spec.network_hw)).logits
     mean, deviation = logits.mean(dim=(0, 2, 3)), logits.std(dim=(0, 2, 3))
-    for index in range(len(network.classifier)):
+    for index in range(len(list(network.classifier.children()))):
         network.get_parameter(f"classifier.{index}.weight").mul_((2 / deviation).view(-1, 1, 1, 1))
     network.get_parameter("classifier.0.bias").copy_(-2 * mean / deviation)

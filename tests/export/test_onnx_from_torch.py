@@ -1,6 +1,7 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
 import pytest
 import torch
@@ -8,7 +9,7 @@ from torch import Tensor, nn
 
 from export.config import ExportConfig
 from export.frozen import Frozen
-from export.onnx_from_torch import onnx_from_torch
+from export.onnx_from_torch import onnx_from_torch, unfolded_batch_norms
 from runtime.errors import GateError
 from training.frame_network import FrameInput
 
@@ -74,11 +75,29 @@ def test_graph_that_tensorrt_would_refuse_is_refused_here(frozen: Frozen, tmp_pa
     assert list(tmp_path.iterdir()) == []
 
 
-def test_batch_norm_that_stays_is_refused(frozen: Frozen, tmp_path: Path) -> None:
-    # Before the first convolution there is nothing to fold it into.
+def test_batch_norm_before_the_first_convolution_stays(frozen: Frozen, tmp_path: Path) -> None:
     stem = frozen.network.network.get_submodule("stem")
     assert isinstance(stem, nn.Sequential)
     stem.insert(0, nn.BatchNorm2d(3).eval())
-    with pytest.raises(GateError, match="batch norm is not folded"):
-        onnx_from_torch(frozen.network, tmp_path / "a.onnx", {})
-    assert list(tmp_path.iterdir()) == []
+    onnx_from_torch(frozen.network, tmp_path / "a.onnx", {})
+    ops = [node.op_type for node in onnx.load(tmp_path / "a.onnx").graph.node]
+    assert ops.count("BatchNormalization") == 1
+
+
+@pytest.mark.parametrize(("first", "shared"), [("Conv", False), ("Conv", True), ("Relu", False)])
+def test_batch_norm_that_a_convolution_could_have_taken_in_is_found(first: str, shared: bool) -> None:
+    make = onnx.helper.make_node
+    nodes = [
+        make(first, ["image", "weight"] if first == "Conv" else ["image"], ["map"]),
+        make("BatchNormalization", ["map", "scale", "bias", "mean", "var"], ["normal"], name="norm"),
+        make("Add", ["normal", "map" if shared else "image"], ["out"]),
+    ]
+    values = {
+        name: onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [1, 3, 4, 4])
+        for name in ("image", "out")
+    }
+    weights = [onnx.numpy_helper.from_array(np.ones((3, 3, 1, 1), np.float32), "weight")]
+    weights += [onnx.numpy_helper.from_array(np.ones(3, np.float32), name) for name in ("scale", "bias", "mean", "var")]
+    graph = onnx.helper.make_graph(nodes, "graph", [values["image"]], [values["out"]], weights)
+    onnx.checker.check_model(onnx.helper.make_model(graph))
+    assert unfolded_batch_norms(graph) == (["norm"] if first == "Conv" and not shared else [])

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from runtime import errors
-from runtime.command import run_command
+from runtime.command import inner_progress, progress, run_command, say
 
 
 def test_figures_become_the_last_line_of_stdout(capsys: pytest.CaptureFixture[str]) -> None:
@@ -32,6 +32,20 @@ def test_interrupt_exits_with_130(capsys: pytest.CaptureFixture[str]) -> None:
 
     assert run_command(interrupt) == 130
     assert "run the same command again" in capsys.readouterr().err
+
+
+def test_bars_inside_a_counted_piece_of_work_stay_out_of_a_log(capsys: pytest.CaptureFixture[str]) -> None:
+    with inner_progress():
+        assert list(progress([1, 2], title="inner", unit="step")) == [1, 2]
+    assert capsys.readouterr().err == ""
+    assert list(progress([1, 2], title="outer", unit="cell")) == [1, 2]
+    assert "outer: 100%" in capsys.readouterr().err
+
+
+def test_what_is_said_while_a_bar_is_shown_has_a_line_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
+    with progress([1], title="bar", unit="cell"):
+        say("first cell")
+    assert "first cell\n" in capsys.readouterr().err.replace("\r", "\n")
 
 
 def test_bug_keeps_its_traceback() -> None:

@@ -55,7 +55,7 @@ def network(spec: NetworkSpec) -> DeepLabV2:
         torch.manual_seed(0)
         network = spec.build()
         assert isinstance(network, DeepLabV2)
-        for branch in network.classifier:
+        for branch in network.classifier.children():
             torch.nn.init.normal_(branch.get_parameter("weight"), std=0.05)
     return network
 

@@ -147,7 +147,7 @@ def test_fixed_statistics_are_the_sources_with_the_targets_share_blended_in(
 ) -> None:
     assert main(["adapt", make_config(iterations=1, statistics_share=share, student_statistics="fixed")]) == 0
     source, spec = load_network(world / "source.safetensors")
-    target = target_statistics(compute.place(source), spec, folder_images(world / "frames"), compute)
+    target = target_statistics(compute.place(source), spec, folder_images(world / "frames"), compute, limit=200)
     expected = blend(read_statistics(source), target, share)
     found = read_statistics(load_network(tmp_path / "out/adapted.safetensors")[0])
     for name, statistics in expected.items():
@@ -158,7 +158,7 @@ def test_student_trained_by_batch_gets_the_statistics_of_clean_target_frames(
     whole: Path, world: Path, compute: Compute
 ) -> None:
     network, spec = load_network(whole / "adapted.safetensors")
-    expected = target_statistics(compute.place(network), spec, folder_images(world / "frames"), compute)
+    expected = target_statistics(compute.place(network), spec, folder_images(world / "frames"), compute, limit=200)
     for name, statistics in read_statistics(network).items():
         torch.testing.assert_close(statistics, expected[name])
 

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -36,9 +37,10 @@ def make_batches(tmp_path: Path, make_frames: Callable[..., Path]) -> MakeBatche
         scale: tuple[float, float] = (0.8, 1.2),
         photometric: bool = True,
         is_judged_once: bool = False,
+        view: Literal["frame", "crop"] = "crop",
     ) -> TargetBatches:
         config = AdaptationConfig(
-            method=IapcConfig(name="iapc"),
+            method=IapcConfig(name="iapc", importance_view=view),
             views=ViewConfig(train_hw=(64, 96), scale=scale, crop_hw=(32, 48)),
             memory_hw=(64, 96),
             min_classes=8,
@@ -135,7 +137,7 @@ def test_loader_processes_do_not_change_the_batches(make_batches: MakeBatches, w
 
 def test_batch_with_importance_has_no_source_view_and_the_same_others(make_batches: MakeBatches) -> None:
     for step in range(4):
-        batch, plain = make_batches(is_judged_once=True)[step], make_batches()[step]
+        batch, plain = make_batches(is_judged_once=True, view="frame")[step], make_batches()[step]
         assert plain.importance is None
         assert batch.source is None
         assert batch.importance is not None
@@ -158,7 +160,7 @@ def test_loader_processes_carry_what_is_absent(make_batches: MakeBatches, worker
 
 
 def test_absent_view_stays_absent_when_moved(make_batches: MakeBatches, compute: Compute) -> None:
-    batch = make_batches(is_judged_once=True)[0]
+    batch = make_batches(is_judged_once=True, view="frame")[0]
     moved = compute.move(batch)
     assert moved.source is None
     assert same(moved, batch)

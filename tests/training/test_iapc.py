@@ -1,5 +1,6 @@
 """IAPC on one small batch: which network sees which view, what learns, what is kept, and the moving average."""
 
+import copy
 from collections.abc import Callable
 from pathlib import Path
 
@@ -27,7 +28,7 @@ from training.losses import (
 from training.methods.iapc import Iapc, ema_update
 from training.networks.deeplab_v2 import DeepLabV2
 from training.networks.network import SegmentationNetwork, upsample
-from training.prototypes import class_prototypes, prototype_similarity
+from training.prototypes import class_prototypes, feature_labels, prototype_similarity
 
 NUM_CLASSES = 11
 MakeIapc = Callable[..., Iapc]
@@ -39,7 +40,7 @@ def make_iapc(network: DeepLabV2, spec: NetworkSpec, compute: Compute) -> MakeIa
         config = IapcConfig.model_validate({"name": "iapc", "importance_view": "crop", **settings})
         prior = torch.arange(1.0, NUM_CLASSES + 1) / 66
         return Iapc(
-            network,
+            copy.deepcopy(network),
             spec.frame_input(),
             config,
             class_prior=prior,
@@ -101,7 +102,8 @@ def expected_terms(iapc: Iapc, batch: TargetBatch, config: IapcConfig) -> dict[s
     corners = iapc.student.align_corners
     log_probs = upsample(student.logits, (32, 48), align_corners=corners).log_softmax(dim=1)
     weights = RareClassWeights(NUM_CLASSES, boost=7.0, device=torch.device("cpu")).update(batch.pseudo_labels)
-    prototypes = class_prototypes(memory.features, memory.logits.argmax(dim=1), NUM_CLASSES)
+    remembered = feature_labels(memory.logits, (32, 48), (4, 6), align_corners=corners)
+    prototypes = class_prototypes(memory.features, remembered, NUM_CLASSES)
     similarity = prototype_similarity(student.features, prototypes, config.absent)
     importance = importance_map(upsample(source_logits, (32, 48), align_corners=corners), config.importance)
     agreed = nearest_labels(similarity.argmax(dim=1), (32, 48))

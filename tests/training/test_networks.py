@@ -44,7 +44,7 @@ def test_logits_are_the_sum_of_four_dilated_classifiers_on_the_last_stage(networ
     with torch.no_grad():
         output = network(torch.rand(2, 3, 32, 40))
         hook.remove()
-        branches = [branch(seen[0]) for branch in network.classifier]
+        branches = [branch(seen[0]) for branch in network.classifier.children()]
     torch.testing.assert_close(output.logits, branches[0] + branches[1] + branches[2] + branches[3])
     assert all(float((output.logits - branch).abs().max()) > 1e-3 for branch in branches)
 
@@ -52,7 +52,7 @@ def test_logits_are_the_sum_of_four_dilated_classifiers_on_the_last_stage(networ
 def test_classifiers_have_the_papers_dilations_and_start_near_zero() -> None:
     network = DeepLabV2("resnet18", 19)
     assert ASPP_DILATIONS == (6, 12, 18, 24)
-    for branch, dilation in zip(network.classifier, (6, 12, 18, 24), strict=True):
+    for branch, dilation in zip(network.classifier.children(), (6, 12, 18, 24), strict=True):
         assert isinstance(branch, nn.Conv2d)
         assert (branch.kernel_size, branch.dilation, branch.padding) == ((3, 3), (dilation,) * 2, (dilation,) * 2)
         assert branch.out_channels == 19

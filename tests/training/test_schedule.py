@@ -70,7 +70,7 @@ def test_head_is_the_module_of_that_name_and_nothing_that_starts_alike(head: str
 
 def test_frozen_parameters_are_in_no_group(network: DeepLabV2) -> None:
     network.stem.requires_grad_(False)
-    network.classifier[0].requires_grad_(False)
+    next(network.classifier.children()).requires_grad_(False)
     groups = parameter_groups(network, learning_rate=1.0, backbone_multiplier=1.0, head_multiplier=1.0)
     held = {id(parameter) for group in groups for parameter in group["params"]}  # type: ignore[attr-defined]
     assert held == {id(parameter) for parameter in network.parameters() if parameter.requires_grad}

@@ -15,8 +15,9 @@ from pydantic import Field, ValidationError
 from runtime.config import StrictModel, assign, validated
 from runtime.errors import DataError, TrainingError
 from runtime.files import write_text
+from runtime.metrics import ConfusionMatrix
 from training.adapt import adapt, adapted_path
-from training.checkpoint import load_network
+from training.checkpoint import NetworkSpec, load_network
 from training.compare.tables import Row
 from training.config import AdaptationConfig, GivenSource, TrainingConfig
 from training.data.open import open_labelled_frames
@@ -24,7 +25,7 @@ from training.device import Compute, choose_compute
 from training.evaluate import evaluate
 from training.source import factory_of, fingerprint, load_source, source_path
 
-__all__ = ["Cell", "CellResult", "Comparison", "Figures", "read_results", "run_cell"]
+__all__ = ["Cell", "CellResult", "Comparison", "Figures", "measured", "read_results", "run_cell"]
 
 
 class Figures(StrictModel):
@@ -166,13 +167,26 @@ def run_cell(comparison: Comparison, cell: Cell) -> CellResult:
     return result
 
 
-def _measure(config: TrainingConfig, compute: Compute, scores: Mapping[str, float]) -> Figures:
-    if config.target.test is None:
+def measured(scores: Mapping[str, float], matrix: ConfusionMatrix | None, spec: NetworkSpec) -> Figures:
+    """Figures of a network from its label-free scores and, where there are labels, its confusion matrix.
+
+    Raises:
+        DataError: no pixel of the test set has a label.
+    """
+    if matrix is None:
         return Figures(scores=dict(scores))
-    network, spec = load_network(adapted_path(config), factory=factory_of(config.model))
-    test = open_labelled_frames(config.target.test, spec.space)
-    matrix = evaluate(compute.place(network), spec, test, compute, title="evaluate")
+    if not matrix.counts.any():
+        raise DataError("no pixel of the target test set has a label; correct target.test, or leave it out")
     return Figures(scores=dict(scores), miou=round(matrix.miou(), 2), iou=dict(matrix.iou_by_name(spec.space.names)))
+
+
+def _measure(config: TrainingConfig, compute: Compute, scores: Mapping[str, float]) -> Figures:
+    network, spec = load_network(adapted_path(config), factory=factory_of(config.model))
+    matrix = None
+    if config.target.test is not None:
+        test = open_labelled_frames(config.target.test, spec.space)
+        matrix = evaluate(compute.place(network), spec, test, compute, title="evaluate")
+    return measured(scores, matrix, spec)
 
 
 def _delete_network(cell: Cell, result: CellResult) -> None:

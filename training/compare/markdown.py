@@ -6,7 +6,7 @@ from typing import Any
 from training.compare.summary import RowFigures, Summary
 from training.compare.tables import Table
 
-__all__ = ["markdown"]
+__all__ = ["NAMES", "digits_of", "markdown"]
 
 PUBLISHED_NOTE = (
     "The column *published* is the paper's (arXiv 2306.01598): mIoU of GTA5 -> Cityscapes with DeepLabV2-ResNet-101, "
@@ -56,6 +56,11 @@ def markdown(tables: Sequence[Table], figures: Mapping[str, Sequence[RowFigures]
     return "\n\n".join(parts) + "\n"
 
 
+def digits_of(measure: str) -> int:
+    """Digits behind the point that are shown of a measure."""
+    return 1 if measure in ("miou", "num_classes") else 3
+
+
 def _table(rows: Sequence[RowFigures], measure: str, seeds: Sequence[int], *, gain_over: str) -> str:
     has_published = measure == "miou" and any(row.published is not None for row in rows)
     heads = ["row", NAMES[measure], *(f"seed {seed}" for seed in seeds), f"gain over {gain_over}"]
@@ -87,5 +92,5 @@ def _told(summary: Summary, measure: str, *, signed: bool = False) -> str:
 def _number(value: float | None, measure: str, *, signed: bool = False) -> str:
     if value is None:
         return "-"
-    digits = 1 if measure in ("miou", "num_classes") else 3
+    digits = digits_of(measure)
     return f"{value:+.{digits}f}" if signed else f"{value:.{digits}f}"

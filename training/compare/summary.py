@@ -35,6 +35,10 @@ class RowFigures:
     failed: Mapping[int, str] = field(default_factory=dict)
     published: float | None = None
     setting: tuple[str, float] | None = None
+    is_baseline: bool = False
+    """Without a gradient step, hence without seeds."""
+    is_configured: bool = False
+    """Its cells are those of the row `all`."""
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, as they go into `compare.json`."""
@@ -59,6 +63,8 @@ def row_figures(
     results: Mapping[int, CellResult],
     shown: Sequence[str],
     compared_with: Mapping[str, Mapping[int, float]],
+    *,
+    is_configured: bool = False,
 ) -> RowFigures:
     """Figures of a row.
 
@@ -67,6 +73,7 @@ def row_figures(
         results: of the seeds that have run.
         shown: the measures.
         compared_with: per measure, the values of the row that gains are over, by seed.
+        is_configured: whether the row changes nothing.
     """
     done = {seed: result.figures for seed, result in results.items() if result.figures is not None}
     values = {measure: _values(done, measure) for measure in shown}
@@ -80,6 +87,7 @@ def row_figures(
         failed={seed: result.failed for seed, result in results.items() if result.failed is not None},
         published=row.published,
         setting=row.setting,
+        is_configured=is_configured,
     )
 
 
@@ -97,6 +105,7 @@ def baseline_figures(title: str, figures: Figures, shown: Sequence[str], source:
         },
         iou=_iou([figures]),
         published=PUBLISHED_SOURCE if title == "source only" else None,
+        is_baseline=True,
     )
 
 

@@ -13,6 +13,7 @@ __all__ = [
     "FolderConfig",
     "FramesConfig",
     "Gta5Config",
+    "OnDiskConfig",
     "StreetsConfig",
     "SynthiaConfig",
 ]
@@ -29,44 +30,46 @@ class StreetsConfig(StrictModel):
     width: PositiveInt
 
 
-class CamvidConfig(StrictModel):
+class _OnDisk(StrictModel):
+    """Frames that are files."""
+
+    root: Path
+    exclude: tuple[str, ...] = ()
+    """Frames to leave out, by name: the path below the root, as errors and `check-data` print it."""
+
+
+class CamvidConfig(_OnDisk):
     """CamVid in the 11-class SegNet form; `split` names a list of frames, `ROOT/splits/NAME.txt`."""
 
     layout: Literal["camvid"]
-    root: Path
     split: str = Field(pattern=r"^[A-Za-z0-9_-]+$")
 
 
-class CityscapesConfig(StrictModel):
+class CityscapesConfig(_OnDisk):
     """Cityscapes as unpacked: `leftImg8bit/SPLIT/CITY` and, for labels, `gtFine/SPLIT/CITY`."""
 
     layout: Literal["cityscapes"]
-    root: Path
-    split: Literal["train", "val"]
+    split: Literal["train", "val", "test", "train_extra"]
+    """The last two can be adapted to, but not evaluated on: they come without fine labels."""
 
 
-class Gta5Config(StrictModel):
+class Gta5Config(_OnDisk):
     """GTA5 ("Playing for Data"): `images/*.png` and `labels/*.png`."""
 
     layout: Literal["gta5"]
-    root: Path
 
 
-class SynthiaConfig(StrictModel):
+class SynthiaConfig(_OnDisk):
     """SYNTHIA-RAND-CITYSCAPES: `RGB/*.png` and `GT/LABELS/*.png`."""
 
     layout: Literal["synthia"]
-    root: Path
 
 
-class FolderConfig(StrictModel):
+class FolderConfig(_OnDisk):
     """Every image below a folder, unlabelled: what a fleet has."""
 
     layout: Literal["folder"]
-    root: Path
 
 
-FramesConfig = Annotated[
-    StreetsConfig | CamvidConfig | CityscapesConfig | Gta5Config | SynthiaConfig | FolderConfig,
-    Field(discriminator="layout"),
-]
+OnDiskConfig = CamvidConfig | CityscapesConfig | Gta5Config | SynthiaConfig | FolderConfig
+FramesConfig = Annotated[StreetsConfig | OnDiskConfig, Field(discriminator="layout")]

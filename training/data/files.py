@@ -67,6 +67,14 @@ class LabelledFiles:
         """
         return self.images.image(index)
 
+    def ids(self, index: int) -> RawIds:
+        """Raw ids as they stand in the label file, of whatever size.
+
+        Raises:
+            DataError: the file is missing or damaged.
+        """
+        return self.read_ids(self.label_paths[index])
+
     def label(self, index: int) -> NDArray[np.uint8]:
         """The label map of a frame, (H, W) uint8 train ids.
 
@@ -74,7 +82,7 @@ class LabelledFiles:
             DataError: the file is missing or damaged, its size is not the image's, or an id is unknown.
         """
         path, image_path = self.label_paths[index], self.images.paths[index]
-        ids = self.read_ids(path)
+        ids = self.ids(index)
         height, width = _size_of(image_path)
         if ids.shape != (height, width):
             raise DataError(

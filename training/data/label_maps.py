@@ -11,6 +11,7 @@ from runtime.errors import DataError
 __all__ = ["RawIds", "read_ids", "read_ids_of_first_channel", "train_ids_of"]
 
 RawIds = NDArray[np.uint8] | NDArray[np.uint16]
+UNDEFINED = 254
 
 
 def read_ids(path: Path) -> RawIds:
@@ -63,6 +64,12 @@ def train_ids_of(ids: RawIds, table: NDArray[np.int16], origin: Path | str) -> N
     Raises:
         DataError: the data set does not define one of the ids.
     """
+    if ids.dtype == np.uint8:
+        # Less than half the time of indexing, on the largest array of a sample.
+        small = np.where(table[:256] < 0, UNDEFINED, table[:256]).astype(np.uint8).tobytes()
+        mapped = np.frombuffer(bytearray(ids).translate(small), dtype=np.uint8).reshape(ids.shape)
+        if not (mapped == UNDEFINED).any():
+            return mapped
     train_ids = table[ids]
     unknown = ids[train_ids < 0]
     if unknown.size:

@@ -1,7 +1,7 @@
 """Where each public data set keeps its frames and label maps.
 
-Functions named `*_images` look at image files only; a label's path is derived from its image's, and its
-file is looked for only by the functions named `*_labels`.
+Functions named `*_images` look at image files only. Functions named `*_labels` derive a label's path from its image's
+and touch no file; `require_labels` alone looks for them.
 """
 
 from collections.abc import Sequence
@@ -19,8 +19,10 @@ __all__ = [
     "folder_images",
     "gta5_images",
     "gta5_labels",
+    "require_labels",
     "synthia_images",
     "synthia_labels",
+    "without",
 ]
 
 # The SegNet tutorial's frames are PNG; smaller copies of them are JPEG under the same names.
@@ -50,14 +52,8 @@ def camvid_images(root: Path, split: str) -> ImageFiles:
 
 
 def camvid_labels(images: ImageFiles) -> tuple[Path, ...]:
-    """Label maps of CamVid frames: `trainannot/NAME.png` for `train/NAME.jpg`.
-
-    Raises:
-        DataError: a frame has no label file.
-    """
-    return _existing_labels(
-        images, [path.parent.with_name(f"{path.parent.name}annot") / f"{path.stem}.png" for path in images.paths]
-    )
+    """Label maps of CamVid frames: `trainannot/NAME.png` for `train/NAME.jpg`."""
+    return tuple(path.parent.with_name(f"{path.parent.name}annot") / f"{path.stem}.png" for path in images.paths)
 
 
 def cityscapes_images(root: Path, split: str) -> ImageFiles:
@@ -70,17 +66,13 @@ def cityscapes_images(root: Path, split: str) -> ImageFiles:
 
 
 def cityscapes_labels(images: ImageFiles) -> tuple[Path, ...]:
-    """Label maps of Cityscapes frames: `gtFine/SPLIT/CITY/NAME_gtFine_labelIds.png`.
-
-    Raises:
-        DataError: a frame has no label file.
-    """
+    """Label maps of Cityscapes frames: `gtFine/SPLIT/CITY/NAME_gtFine_labelIds.png`."""
     labels = []
     for path in images.paths:
         split, city = path.parts[-3:-1]
         name = path.name.removesuffix(_CITYSCAPES_IMAGE) + "_gtFine_labelIds.png"
         labels.append(images.root / "gtFine" / split / city / name)
-    return _existing_labels(images, labels)
+    return tuple(labels)
 
 
 def gta5_images(root: Path) -> ImageFiles:
@@ -93,12 +85,8 @@ def gta5_images(root: Path) -> ImageFiles:
 
 
 def gta5_labels(images: ImageFiles) -> tuple[Path, ...]:
-    """Label maps of GTA5 frames: `labels/NAME.png`.
-
-    Raises:
-        DataError: a frame has no label file.
-    """
-    return _existing_labels(images, [images.root / "labels" / path.name for path in images.paths])
+    """Label maps of GTA5 frames: `labels/NAME.png`."""
+    return tuple(images.root / "labels" / path.name for path in images.paths)
 
 
 def synthia_images(root: Path) -> ImageFiles:
@@ -111,12 +99,8 @@ def synthia_images(root: Path) -> ImageFiles:
 
 
 def synthia_labels(images: ImageFiles) -> tuple[Path, ...]:
-    """Label maps of SYNTHIA frames: `GT/LABELS/NAME.png`.
-
-    Raises:
-        DataError: a frame has no label file.
-    """
-    return _existing_labels(images, [images.root / "GT" / "LABELS" / path.name for path in images.paths])
+    """Label maps of SYNTHIA frames: `GT/LABELS/NAME.png`."""
+    return tuple(images.root / "GT" / "LABELS" / path.name for path in images.paths)
 
 
 def folder_images(root: Path) -> ImageFiles:
@@ -126,6 +110,39 @@ def folder_images(root: Path) -> ImageFiles:
         DataError: the folder is missing or holds no image.
     """
     return ImageFiles(root, tuple(image_files(root)))
+
+
+def require_labels(images: ImageFiles, labels: Sequence[Path]) -> None:
+    """Make sure that every frame's label file is there.
+
+    Raises:
+        DataError: one is not; names the first and counts the others.
+    """
+    missing = [(image, label) for image, label in zip(images.paths, labels, strict=True) if not label.is_file()]
+    if missing:
+        image, label = missing[0]
+        raise DataError(
+            f"image {image} has no label file; expected {label}"
+            f" ({len(missing)} of {len(labels)} frames have none); add the files, or open the frames unlabelled"
+        )
+
+
+def without(images: ImageFiles, names: Sequence[str]) -> ImageFiles:
+    """The frames but for those of the given names.
+
+    Raises:
+        DataError: there is no frame of such a name, or none is left.
+    """
+    have = {images.name(index) for index in range(len(images))}
+    unknown = [name for name in names if name not in have]
+    if unknown:
+        raise DataError(
+            f"exclude names {unknown[0]!r}, which is no frame below {images.root}; names look like {images.name(0)!r}"
+        )
+    left = tuple(path for index, path in enumerate(images.paths) if images.name(index) not in names)
+    if not left:
+        raise DataError(f"exclude names all {len(images)} frames below {images.root}; name fewer")
+    return ImageFiles(images.root, left)
 
 
 def _require_root(root: Path, expected: str) -> None:
@@ -155,14 +172,3 @@ def _read_text(path: Path) -> str:
         raise DataError(f"split list {path} does not exist; lists found there: {lists}") from error
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"split list {path} cannot be read: {error}") from error
-
-
-def _existing_labels(images: ImageFiles, labels: Sequence[Path]) -> tuple[Path, ...]:
-    missing = [(image, label) for image, label in zip(images.paths, labels, strict=True) if not label.is_file()]
-    if missing:
-        image, label = missing[0]
-        raise DataError(
-            f"image {image} has no label file; expected {label}"
-            f" ({len(missing)} of {len(labels)} frames have none); add the files, or open the frames unlabelled"
-        )
-    return tuple(labels)

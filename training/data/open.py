@@ -1,5 +1,7 @@
 """From a config to frames: the one place where a layout is chosen."""
 
+from collections.abc import Mapping
+from pathlib import Path
 from typing import assert_never
 
 from runtime.errors import ConfigError
@@ -10,11 +12,12 @@ from training.data.config import (
     FolderConfig,
     FramesConfig,
     Gta5Config,
+    OnDiskConfig,
     StreetsConfig,
     SynthiaConfig,
 )
-from training.data.files import LabelledFiles
-from training.data.frames import Frames, LabelledFrames
+from training.data.files import ImageFiles, LabelledFiles
+from training.data.frames import Frames
 from training.data.label_ids import CAMVID_NAMES, CITYSCAPES_NAMES, GTA5_NAMES, STREETS_NAMES, SYNTHIA_NAMES
 from training.data.label_maps import read_ids, read_ids_of_first_channel
 from training.data.layouts import (
@@ -25,12 +28,14 @@ from training.data.layouts import (
     folder_images,
     gta5_images,
     gta5_labels,
+    require_labels,
     synthia_images,
     synthia_labels,
+    without,
 )
 from training.data.street_frames import LabelledStreetFrames, StreetFrames
 
-__all__ = ["open_frames", "open_labelled_frames"]
+__all__ = ["label_names", "open_frames", "open_labelled_frames"]
 
 
 def open_frames(config: FramesConfig) -> Frames:
@@ -39,9 +44,64 @@ def open_frames(config: FramesConfig) -> Frames:
     Raises:
         DataError: the data set is not where the config says, or holds no frame.
     """
+    return _streets(config) if isinstance(config, StreetsConfig) else without(_images(config), config.exclude)
+
+
+def open_labelled_frames(
+    config: FramesConfig, space: LabelSpace, *, must_exist: bool = True
+) -> LabelledFiles | LabelledStreetFrames:
+    """Open frames with labels in a label space; classes are mapped by name.
+
+    Args:
+        config: which frames.
+        space: the classes that labels are given in.
+        must_exist: look for every label file now. Without, a missing one is told when it is read, which lets a
+            check of the whole data set list them all.
+
+    Raises:
+        ConfigError: the layout or split has no labels.
+        DataError: the data set is not where the config says, holds no frame, or a frame has no label file.
+    """
+    table = id_table(label_names(config), space)
+    if isinstance(config, StreetsConfig):
+        return LabelledStreetFrames(_streets(config), table)
+    images = without(_images(config), config.exclude)
+    assert not isinstance(config, FolderConfig), "label_names has refused it"
+    labels = _labels(config, images)
+    if must_exist:
+        require_labels(images, labels)
+    return LabelledFiles(images, labels, table, read_ids_of_first_channel if config.layout == "synthia" else read_ids)
+
+
+def label_names(config: FramesConfig) -> Mapping[int, str | None]:
+    """Class name of each raw label id of a data set; None for its void ids.
+
+    Raises:
+        ConfigError: the layout or split has no labels.
+    """
     match config:
         case StreetsConfig():
-            return _streets(config)
+            return STREETS_NAMES
+        case CamvidConfig():
+            return CAMVID_NAMES
+        case CityscapesConfig(split="train" | "val"):
+            return CITYSCAPES_NAMES
+        case CityscapesConfig(split=split):
+            raise ConfigError(f"Cityscapes has no fine labels for split {split} ({config.root}); use train or val")
+        case Gta5Config():
+            return GTA5_NAMES
+        case SynthiaConfig():
+            return SYNTHIA_NAMES
+        case FolderConfig():
+            raise ConfigError(
+                f"layout folder ({config.root}) has no labels; use layout camvid, cityscapes, gta5, synthia or streets"
+            )
+        case _:
+            assert_never(config)
+
+
+def _images(config: OnDiskConfig) -> ImageFiles:
+    match config:
         case CamvidConfig():
             return camvid_images(config.root, config.split)
         case CityscapesConfig():
@@ -56,33 +116,18 @@ def open_frames(config: FramesConfig) -> Frames:
             assert_never(config)
 
 
-def open_labelled_frames(config: FramesConfig, space: LabelSpace) -> LabelledFrames:
-    """Open frames with labels in a label space; classes are mapped by name.
-
-    Raises:
-        ConfigError: the layout has no labels.
-        DataError: the data set is not where the config says, holds no frame, or a frame has no label file.
-    """
+def _labels(
+    config: CamvidConfig | CityscapesConfig | Gta5Config | SynthiaConfig, images: ImageFiles
+) -> tuple[Path, ...]:
     match config:
-        case StreetsConfig():
-            return LabelledStreetFrames(_streets(config), id_table(STREETS_NAMES, space))
         case CamvidConfig():
-            images = camvid_images(config.root, config.split)
-            return LabelledFiles(images, camvid_labels(images), id_table(CAMVID_NAMES, space), read_ids)
+            return camvid_labels(images)
         case CityscapesConfig():
-            images = cityscapes_images(config.root, config.split)
-            return LabelledFiles(images, cityscapes_labels(images), id_table(CITYSCAPES_NAMES, space), read_ids)
+            return cityscapes_labels(images)
         case Gta5Config():
-            images = gta5_images(config.root)
-            return LabelledFiles(images, gta5_labels(images), id_table(GTA5_NAMES, space), read_ids)
+            return gta5_labels(images)
         case SynthiaConfig():
-            images = synthia_images(config.root)
-            table = id_table(SYNTHIA_NAMES, space)
-            return LabelledFiles(images, synthia_labels(images), table, read_ids_of_first_channel)
-        case FolderConfig():
-            raise ConfigError(
-                f"layout folder ({config.root}) has no labels; use layout camvid, cityscapes, gta5, synthia or streets"
-            )
+            return synthia_labels(images)
         case _:
             assert_never(config)
 

@@ -64,11 +64,15 @@ class LabelledStreetFrames:
         """A frame, (H, W, 3) RGB uint8."""
         return self.frames.image(index)
 
-    def label(self, index: int) -> NDArray[np.uint8]:
-        """The label map of a frame, (H, W) uint8 train ids."""
+    def ids(self, index: int) -> NDArray[np.uint8]:
+        """The ids a frame was painted with, (H, W)."""
         frames = self.frames
         _, ids = _rendered(frames.domain, frames.seed(index), frames.height, frames.width)
-        return train_ids_of(ids, self.table, f"of {self.name(index)}")
+        return ids
+
+    def label(self, index: int) -> NDArray[np.uint8]:
+        """The label map of a frame, (H, W) uint8 train ids."""
+        return train_ids_of(self.ids(index), self.table, f"of {self.name(index)}")
 
 
 # A training sample asks for an image and then for its label: keeping one frame halves its cost.

@@ -63,7 +63,8 @@ class Iapc:
         if not has_fixed_statistics:
             # As in the authors' code; copied buffers would do as well, which it never uses.
             use_batch_statistics(self.memory)
-        self.student = source.requires_grad_(True).train(not has_fixed_statistics)
+        # What its author keeps from learning stays so.
+        self.student = source.train(not has_fixed_statistics)
         freeze_affine(self.student)
         by_global_batch(self.memory, compute)
         self.forward_student = compute.world.parallel(by_global_batch(self.student, compute))
@@ -74,9 +75,11 @@ class Iapc:
         self.class_weights = RareClassWeights(
             len(class_prior), boost=config.rare_boost, device=compute.device, world=compute.world
         )
+        self.clean: Tensor | None = None
 
     def losses(self, batch: TargetBatch) -> dict[str, Tensor]:
         """The weighted terms `importance_weighted` and `information`; with prototypes `symmetric` and `enhanced`."""
+        self.clean = batch.clean
         hw = (int(batch.pseudo_labels.shape[1]), int(batch.pseudo_labels.shape[2]))
         with torch.no_grad(), self.compute.autocast():
             with record_function("source forward"):
@@ -140,10 +143,13 @@ class Iapc:
 
     @torch.no_grad()
     def after_step(self) -> None:
-        """Move the memory towards the student.
+        """Show the student its clean crops, where there are any, then move the memory towards it.
 
-        The reference code does this at the start of the next step, which is the same but for the last.
+        The reference code does the latter at the start of the next step, which is the same but for the last.
         """
+        if self.clean is not None:
+            with self.compute.autocast():
+                self.student(self.frame_input(self.clean))
         ema_update(self.memory, self.student, momentum=self.config.ema_momentum)
 
     def state(self) -> dict[str, Tensor]:

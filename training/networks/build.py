@@ -4,7 +4,9 @@ from typing import assert_never
 
 from training.networks.config import DeepLabV2Config, FactoryConfig, ModelConfig, SmpConfig
 from training.networks.deeplab_v2 import DeepLabV2
+from training.networks.factory import build_factory
 from training.networks.network import SegmentationNetwork
+from training.networks.smp import build_smp
 
 __all__ = ["build_network"]
 
@@ -16,11 +18,23 @@ def build_network(config: ModelConfig, num_classes: int, *, imagenet: bool = Fal
         config: which one.
         num_classes: channels of the logits.
         imagenet: start the trunk from ImageNet weights, where its kind has them.
+
+    Raises:
+        ConfigError: a network that is not built in cannot be made as the config says.
     """
     match config:
         case DeepLabV2Config():
-            return DeepLabV2(config.backbone, num_classes, imagenet=imagenet)
-        case SmpConfig() | FactoryConfig():
-            raise NotImplementedError
+            return DeepLabV2(
+                config.backbone,
+                num_classes,
+                trunk=config.trunk,
+                branches=config.branches,
+                head=config.head,
+                imagenet=imagenet,
+            )
+        case SmpConfig():
+            return build_smp(config, num_classes, imagenet=imagenet)
+        case FactoryConfig():
+            return build_factory(config, num_classes)
         case _:
             assert_never(config)

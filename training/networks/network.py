@@ -24,6 +24,8 @@ class SegmentationNetwork(nn.Module):
     """Dotted name of the classifier, which learns at a multiple of the rate; empty where none is named."""
     size_multiple: int = 1
     """Height and width of an input must be multiples of this."""
+    channels_last: bool = True
+    """Whether the network computes on channels-last memory, which convolutions like best and `view` refuses."""
 
     def forward(self, image: Tensor) -> NetworkOutput:
         """Logits and features of a batch of images."""

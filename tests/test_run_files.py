@@ -1,0 +1,45 @@
+"""The run files that come with the project: every section of each is valid, and the stages agree on paths."""
+
+from pathlib import Path
+
+import pytest
+
+from benchmarks.config import BenchmarksConfig
+from export.config import ExportConfig
+from runtime.config import load_config
+from training.config import GivenSource, TrainingConfig
+from training.networks.config import DeepLabV2Config
+
+RUN_FILES = sorted((Path(__file__).parents[1] / "configs").glob("*_to_*.yaml"))
+
+
+@pytest.mark.parametrize("path", RUN_FILES, ids=lambda path: path.stem)
+def test_stages_hand_over_to_each_other(path: Path) -> None:
+    training = load_config(path, "training", TrainingConfig)
+    export = load_config(path, "export", ExportConfig)
+    benchmarks = load_config(path, "benchmarks", BenchmarksConfig)
+    assert export.checkpoint == benchmarks.checkpoint == training.output / "adapted.safetensors"
+    assert export.bundle == benchmarks.bundle
+    assert benchmarks.training_output == training.output
+
+
+@pytest.mark.parametrize(("name", "space"), [("gta5", "cityscapes19"), ("synthia", "synthia16")])
+def test_benchmark_is_the_papers(name: str, space: str) -> None:
+    path = next(path for path in RUN_FILES if path.stem == f"{name}_to_cityscapes")
+    config = load_config(path, "training", TrainingConfig)
+    assert config.label_space == space
+    assert isinstance(config.model, DeepLabV2Config)
+    assert (config.model.backbone, config.model.trunk, config.model.input) == ("resnet101", "caffe", "bgr_caffe")
+    assert config.model.network_hw == (512, 1024)
+    assert isinstance(config.source, GivenSource)
+    assert (config.target.adapt.layout, getattr(config.target.adapt, "split", "")) == ("cityscapes", "train")
+    assert (config.adaptation.preset, config.adaptation.iterations) == ("iapc_paper", 9000)
+    assert config.adaptation.method.information == 0.5
+
+
+def test_command_line_switches_the_preset_and_can_still_set_a_key() -> None:
+    path = next(path for path in RUN_FILES if path.stem == "gta5_to_cityscapes")
+    overrides = ["adaptation.preset=iapc_code", "adaptation.method.ema_momentum=0.99"]
+    adaptation = load_config(path, "training", TrainingConfig, overrides).adaptation
+    assert (adaptation.method.importance, adaptation.method.information) == ("logit_ratio", 2.0)
+    assert (adaptation.optimizer.backbone_multiplier, adaptation.method.ema_momentum) == (3.0, 0.99)

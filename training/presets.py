@@ -1,0 +1,100 @@
+"""Published settings of an adaptation, as plain data; `adaptation.preset` names one, and every key can still be set.
+
+`iapc_paper` is what the paper states, with what it leaves open taken from the authors' code (warm-up, horizon, crops,
+photometric changes, pseudo-labels from three mirrored scales). `iapc_code` is what that code computes where it differs:
+importance from raw logits, the weights of two terms exchanged, a trunk that is stepped about three times, and running
+statistics that clean crops move.
+"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, Literal, get_args
+
+from pydantic import BaseModel
+
+__all__ = ["PRESETS", "PresetName", "with_preset"]
+
+PresetName = Literal["iapc_paper", "iapc_code"]
+
+_PAPER: dict[str, Any] = {
+    "method": {
+        "name": "iapc",
+        "importance": "prob_ratio",
+        "importance_view": "crop",
+        "importance_weighted": 0.2,
+        "information": 0.5,
+        "diversity": 0.0,
+        "symmetric": 0.04,
+        "enhanced": 2.0,
+        "temperature": 1.0,
+        "absent": "zero",
+        "ema_momentum": 0.9999,
+        "rare_boost": 7.0,
+    },
+    "pseudo_labels": {"scales": [0.75, 1.0, 1.25], "mirror": True},
+    "statistics_share": 0.0,
+    "student_statistics": "batch",
+    "settled_statistics": "estimated",
+    "clean_forward": None,
+    "views": {"train_hw": [640, 1280], "scale": [0.8, 1.2], "crop_hw": [256, 512], "mirror": 0.5},
+    "memory_hw": [640, 1280],
+    "min_classes": 11,
+    "photometric": True,
+    "iterations": 9000,
+    "batch_size": 6,
+    "optimizer": {
+        "name": "sgd",
+        "learning_rate": 1e-4,
+        "backbone_multiplier": 1.0,
+        "head_multiplier": 10.0,
+        "momentum": 0.9,
+        "weight_decay": 5e-4,
+        "warmup": 5000,
+        "horizon": 100_000,
+    },
+}
+
+
+def _over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Both mappings in one, key by key at every depth; where both have a key, `above` wins.
+
+    Two groups with different `name`s are members of a closed union that share no keys, so `above` then stands alone.
+    """
+    merged = dict(below)
+    for key, value in above.items():
+        low, high = below.get(key), _plain(value)
+        if isinstance(low, Mapping) and isinstance(high, Mapping) and _is_same_member(low, high):
+            merged[key] = _over(low, high)
+        else:
+            merged[key] = value
+    return merged
+
+
+def _is_same_member(below: Mapping[str, Any], above: Mapping[str, Any]) -> bool:
+    return "name" not in above or above["name"] == below.get("name")
+
+
+def _plain(value: Any) -> Any:
+    return value.model_dump(exclude_unset=True) if isinstance(value, BaseModel) else value
+
+
+PRESETS: Mapping[PresetName, Mapping[str, Any]] = MappingProxyType(
+    {
+        "iapc_paper": _PAPER,
+        "iapc_code": _over(
+            _PAPER,
+            {
+                "method": {"importance": "logit_ratio", "information": 2.0, "enhanced": 0.5},
+                "settled_statistics": "running",
+                "clean_forward": {"frame_hw": [512, 1024]},
+                "optimizer": {"backbone_multiplier": 3.0},
+            },
+        ),
+    }
+)
+
+
+def with_preset(values: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Fill the keys of an adaptation that are not given from the preset it names, if it names one that exists."""
+    name: Any = values.get("preset")
+    return _over(PRESETS[name], values) if name in get_args(PresetName) else values
