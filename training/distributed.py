@@ -52,6 +52,13 @@ class World:
             )
         return range(self.rank * share, (self.rank + 1) * share)
 
+    def trial_size(self, batch_size: int) -> int:
+        """Images on which to try whether a network can be trained: a process's share of a batch.
+
+        Two at least: a single one has no spread at a single pixel, where batch norm of the whole batch still has one.
+        """
+        return max(2, -(-batch_size // self.size))
+
     def share(self, items: Sequence[Item]) -> Sequence[Item]:
         """This process's part of a list that all processes have, which must not depend on what the others did."""
         return items[self.rank :: self.size]

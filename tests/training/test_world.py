@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from runtime.command import progress, run_command, say
+from runtime.command import run_command
 from runtime.errors import ConfigError, TrainingError
 from training.batches import SourceBatch
 from training.checkpoint import NetworkSpec, read_tensors
@@ -276,22 +276,8 @@ def test_batch_that_cannot_be_shared_is_refused_with_both_numbers() -> None:
         World(0, 4).places(2)
 
 
-def test_only_the_first_process_speaks_but_each_tells_its_error(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    def fail() -> dict[str, Any]:
-        raise ConfigError("wrong")
-
-    monkeypatch.setenv("RANK", "1")
-    say("a word")
-    assert list(progress([1, 2], title="title", unit="item")) == [1, 2]
-    assert run_command(lambda: {"figure": 1}) == 0
-    assert capsys.readouterr() == ("", "")
-    assert run_command(fail) == 2
-    assert capsys.readouterr().err == "error: wrong\n"
-    monkeypatch.setenv("RANK", "0")
-    assert run_command(lambda: {"figure": 1}) == 0
-    assert capsys.readouterr().out == '{"figure": 1}\n'
+def test_networks_are_tried_on_a_share_of_the_batch_of_two_at_least() -> None:
+    assert [World(0, size).trial_size(6) for size in (1, 2, 4, 6)] == [6, 3, 2, 2]
 
 
 if __name__ == "__main__":
