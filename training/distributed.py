@@ -43,14 +43,21 @@ class World:
         Raises:
             ConfigError: the batch cannot be cut into equal shares, of which alone the mean of means is the mean.
         """
-        if batch_size % self.size:
+        share = batch_size // self.size
+        if share * self.size != batch_size:
+            below = max(share, 1) * self.size
             raise ConfigError(
                 f"batch_size={batch_size} cannot be shared equally by {self.size} processes: it counts the images of "
-                f"all of them together; use {batch_size // self.size * self.size or self.size} or "
-                f"{(batch_size // self.size + 1) * self.size}, or another number of processes"
+                f"all of them together; use {below} or {below + self.size}, or another number of processes"
             )
-        share = batch_size // self.size
         return range(self.rank * share, (self.rank + 1) * share)
+
+    def trial_size(self, batch_size: int) -> int:
+        """Images on which to try whether a network can be trained: a process's share of a batch.
+
+        Two at least: a single one has no spread at a single pixel, where batch norm of the whole batch still has one.
+        """
+        return max(2, -(-batch_size // self.size))
 
     def share(self, items: Sequence[Item]) -> Sequence[Item]:
         """This process's part of a list that all processes have, which must not depend on what the others did."""
@@ -103,11 +110,12 @@ class World:
     def parallel(self, network: nn.Module) -> nn.Module:
         """The network as it is called while training: the gradients of its parameters become means over processes.
 
-        Heads that take no part in the losses get no gradient in any process, which must be looked for in each step.
+        Parameters that take no part in the losses, as those of unused heads, have to be the same in every step; they
+        are found in the first one.
         """
         if self.size == 1:
             return network
-        return DistributedDataParallel(network, find_unused_parameters=True)
+        return DistributedDataParallel(network, static_graph=True)
 
 
 ALONE = World()

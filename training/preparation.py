@@ -143,7 +143,9 @@ def _require_usable(
         for scale in config.pseudo_labels.scales
     }
     with compute.autocast():
-        require_usable(network, spec, config.views.crop_hw, config.batch_size, frame_sizes=scaled)
+        require_usable(
+            network, spec, config.views.crop_hw, compute.world.trial_size(config.batch_size), frame_sizes=scaled
+        )
 
 
 def _initial_network(

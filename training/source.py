@@ -174,10 +174,11 @@ def _require_usable(
     Raises:
         ConfigError: names the key to change.
     """
-    adaptation = config.adaptation
+    adaptation, trial_size = config.adaptation, compute.world.trial_size
     with compute.autocast():
-        require_usable(network, spec, source.views.crop_hw, source.batch_size, crop_key="source.views.crop_hw")
-        require_usable(network, spec, adaptation.views.crop_hw, adaptation.batch_size)
+        crop_hw, key = source.views.crop_hw, "source.views.crop_hw"
+        require_usable(network, spec, crop_hw, trial_size(source.batch_size), crop_key=key)
+        require_usable(network, spec, adaptation.views.crop_hw, trial_size(adaptation.batch_size))
 
 
 def _report(path: Path, config: TrainingConfig, source: TrainedSource, compute: Compute) -> dict[str, Any]:

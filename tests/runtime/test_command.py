@@ -60,3 +60,21 @@ def test_nan_never_reaches_stdout(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(ValueError, match="not JSON compliant"):
         run_command(lambda: {"miou": float("nan")})
     assert capsys.readouterr().out == ""
+
+
+def test_only_the_first_process_speaks_but_each_tells_its_error(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail() -> dict[str, float]:
+        raise errors.ConfigError("wrong")
+
+    monkeypatch.setenv("RANK", "1")
+    say("a word")
+    assert list(progress([1, 2], title="title", unit="item")) == [1, 2]
+    assert run_command(lambda: {"figure": 1}) == 0
+    assert capsys.readouterr() == ("", "")
+    assert run_command(fail) == 2
+    assert capsys.readouterr().err == "error: wrong\n"
+    monkeypatch.setenv("RANK", "0")
+    assert run_command(lambda: {"figure": 1}) == 0
+    assert capsys.readouterr().out == '{"figure": 1}\n'

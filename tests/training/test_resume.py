@@ -64,7 +64,7 @@ class Student(SegmentationNetwork):
 
     def __init__(self) -> None:
         super().__init__()
-        self.trunk = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU())
+        self.trunk = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU(), nn.Dropout(0.1))
         self.classifier = nn.Conv2d(4, 1, 1)
 
     def forward(self, image: Tensor) -> NetworkOutput:

@@ -19,10 +19,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from runtime.command import progress, run_command, say
-from runtime.errors import ConfigError
+from runtime.command import run_command
+from runtime.errors import ConfigError, TrainingError
 from training.batches import SourceBatch
 from training.checkpoint import NetworkSpec, read_tensors
+from training.class_weights import RareClassWeights
 from training.config import OptimizerConfig
 from training.device import Compute
 from training.distributed import ALONE, World, join_world
@@ -80,11 +81,28 @@ def measure(world: World) -> dict[str, Any]:
     divergence.backward()
     found |= {"divergence": divergence.detach(), "gradient": logits.grad}
     found["means"] = world.mean_of({"a": float(world.rank), "b": 3.0})
-    seen: list[int] = []
-    found["first"] = world.first_then_all(lambda: seen.append(time.monotonic_ns()) or seen[0])
-    found["rates"] = fit(world, Path(sys.argv[2]) / "supervised")
+    found["made_ns"] = world.first_then_all(lambda: made_at(pause_s=0.3 if world.is_first else 0.0))
+    found["metrics"] = fit(world, Path(sys.argv[2]) / "supervised")
     found["confusion"] = evaluated(Compute(torch.device("cpu"), "fp32", world))
+    found["class_weights"] = class_weights(world)
+    with pytest.raises(TrainingError) as error:
+        fit(world, Path(sys.argv[2]) / "stopped", Poisoned)
+    found["error"] = str(error.value)
     return found
+
+
+def made_at(*, pause_s: float) -> int:
+    time.sleep(pause_s)
+    return time.monotonic_ns()
+
+
+def class_weights(world: World) -> list[float]:
+    """Class 0 is small among all, though not in the first half; class 1 is absent there alone, class 2 everywhere."""
+    labels = torch.full((4, 10, 10), 3)
+    labels[0, 0, :7] = 0
+    labels[3, 0, :5] = 1
+    weights = RareClassWeights(4, boost=7.0, device=torch.device("cpu"), world=world)
+    return [round(weight, 4) for weight in weights.update(labels[list(world.places(4))]).tolist()]
 
 
 class Bright:
@@ -208,13 +226,19 @@ def test_means_are_those_of_all(measured: list[dict[str, Any]]) -> None:
 
 
 def test_others_find_what_the_first_made(measured: list[dict[str, Any]]) -> None:
-    assert measured[0]["first"] < measured[1]["first"]
+    assert measured[0]["made_ns"] < measured[1]["made_ns"]
+
+
+def test_class_weights_count_the_whole_batch(measured: list[dict[str, Any]]) -> None:
+    # 7 and 5 of 400 pixels are fewer than 3.125 %, that is 12.5; the absent class has 7 * (0.9 + 0.1 * 7).
+    assert class_weights(ALONE) == [7.0, 7.0, 11.2, 1.0]
+    assert [found["class_weights"] for found in measured] == [class_weights(ALONE)] * 2
 
 
 def test_supervised_losses_are_those_of_the_whole_batch(measured: list[dict[str, Any]], tmp_path: Path) -> None:
     expected = fit(ALONE, tmp_path)
-    assert measured[0]["rates"] == measured[1]["rates"]
-    for found, wanted in zip(measured[0]["rates"], expected, strict=True):
+    assert measured[0]["metrics"] == measured[1]["metrics"]
+    for found, wanted in zip(measured[0]["metrics"], expected, strict=True):
         # Float32 means in another order, three steps.
         assert found["cross_entropy"] == pytest.approx(wanted["cross_entropy"], rel=1e-5)
 
@@ -226,6 +250,11 @@ def test_confusion_of_shared_frames_is_exact(measured: list[dict[str, Any]], com
 
 
 # Failures
+
+
+def test_nan_in_one_process_is_the_same_error_in_all(measured: list[dict[str, Any]]) -> None:
+    assert measured[0]["error"] == measured[1]["error"]
+    assert "halves, step 2: cross_entropy is nan on frames image2, image3; the last good" in measured[0]["error"]
 
 
 def test_nan_in_one_process_stops_all_and_is_told_once_with_its_frames(run_two: RunTwo, tmp_path: Path) -> None:
@@ -247,22 +276,8 @@ def test_batch_that_cannot_be_shared_is_refused_with_both_numbers() -> None:
         World(0, 4).places(2)
 
 
-def test_only_the_first_process_speaks_but_each_tells_its_error(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    def fail() -> dict[str, Any]:
-        raise ConfigError("wrong")
-
-    monkeypatch.setenv("RANK", "1")
-    say("a word")
-    assert list(progress([1, 2], title="title", unit="item")) == [1, 2]
-    assert run_command(lambda: {"figure": 1}) == 0
-    assert capsys.readouterr() == ("", "")
-    assert run_command(fail) == 2
-    assert capsys.readouterr().err == "error: wrong\n"
-    monkeypatch.setenv("RANK", "0")
-    assert run_command(lambda: {"figure": 1}) == 0
-    assert capsys.readouterr().out == '{"figure": 1}\n'
+def test_networks_are_tried_on_a_share_of_the_batch_of_two_at_least() -> None:
+    assert [World(0, size).trial_size(6) for size in (1, 2, 4, 6)] == [6, 3, 2, 2]
 
 
 if __name__ == "__main__":
