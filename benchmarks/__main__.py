@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from benchmarks.config import BenchmarksConfig
+from benchmarks.adaptation.measure import measure_adaptation
+from benchmarks.config import BenchmarksConfig, StepBenchmarksConfig
 from benchmarks.latency import measure_latency
 from benchmarks.report import write_report
 from runtime.command import add_config_arguments, run_command
@@ -14,6 +15,7 @@ from runtime.config import load_config
 from runtime.files import writable_folder, write_text
 
 COMMANDS = {
+    "adapt": "time one adaptation step of DeepLabV2-ResNet-101 against the same step written plainly; needs no CONFIG",
     "latency": "time the bundle against PyTorch eager, in the same run and on the same frames",
     "report": "assemble accuracy, bundle and latency into one Markdown page",
 }
@@ -29,16 +31,22 @@ def main(arguments: list[str] | None = None) -> int:
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, purpose in COMMANDS.items():
-        add_config_arguments(commands.add_parser(name, help=purpose, description=purpose))
+        command = commands.add_parser(name, help=purpose, description=purpose)
+        add_config_arguments(command, is_optional=name == "adapt")
     options = parser.parse_args(arguments)
     return run_command(lambda: _run(options.command, options.config, options.overrides))
 
 
-def _run(command: str, path: Path, overrides: list[str]) -> Mapping[str, Any]:
+def _run(command: str, path: Path | None, overrides: list[str]) -> Mapping[str, Any]:
+    if path is None:
+        step_config = load_config(None, "benchmarks", StepBenchmarksConfig, overrides)
+        return measure_adaptation(step_config.adaptation, step_config.output)
     config = load_config(path, "benchmarks", BenchmarksConfig, overrides)
     writable_folder(config.output)
     write_text(config.output / f"{command}.config.json", config.model_dump_json(indent=2) + "\n")
     match command:
+        case "adapt":
+            return measure_adaptation(config.adaptation, config.output)
         case "latency":
             return measure_latency(config)
         case _:

@@ -4,13 +4,22 @@ from pathlib import Path
 
 from pydantic import PositiveInt
 
+from benchmarks.adaptation.config import AdaptationBenchmarkConfig
 from runtime.config import StrictModel
 from training.data.config import FramesConfig
 
-__all__ = ["BenchmarksConfig"]
+__all__ = ["BenchmarksConfig", "StepBenchmarksConfig"]
 
 
-class BenchmarksConfig(StrictModel):
+class StepBenchmarksConfig(StrictModel):
+    """What `adapt` needs: nothing has to be there before."""
+
+    output: Path = Path("runs")
+    """Folder of what the commands write: `latency.json`, `adaptation.json`, `report.md`."""
+    adaptation: AdaptationBenchmarkConfig = AdaptationBenchmarkConfig()
+
+
+class BenchmarksConfig(StepBenchmarksConfig):
     """What is measured, against what, and where the figures go."""
 
     bundle: Path
@@ -20,8 +29,6 @@ class BenchmarksConfig(StrictModel):
     """The function that a network file of your own `nn.Module` may call; it must be the file's `model.factory`."""
     frames: FramesConfig
     """Frames that are shown in rotation; labels are never read."""
-    output: Path
-    """Folder of `latency.json` and `report.md`."""
     training_output: Path | None = None
     """Folder in which `python -m training` wrote its report."""
     num_queries: PositiveInt = 700

@@ -22,6 +22,7 @@ class Environment(StrictModel):
     """
 
     cpu: str | None
+    gpu: str | None = None
     cores: int | None
     threads: PositiveInt
     governor: str | None
@@ -45,6 +46,7 @@ def describe_environment(threads: int) -> Environment:
     """
     return Environment(
         cpu=_cpu_model(),
+        gpu=torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         cores=os.cpu_count(),
         threads=threads,
         governor=_first_line(Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")),

@@ -12,7 +12,9 @@ The last line of stdout is one JSON document with the key figures and the paths 
 import argparse
 import json
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -20,15 +22,17 @@ from tqdm import tqdm
 
 from runtime.errors import IapcError
 
-__all__ = ["add_config_arguments", "progress", "run_command", "say"]
+__all__ = ["add_config_arguments", "inner_progress", "progress", "run_command", "say"]
 
 INTERRUPTED = 130
+_IS_INNER = ContextVar("is_inner", default=False)
 Item = TypeVar("Item")
 
 
 def say(text: str) -> None:
-    """Tell a person something, on stderr."""
-    print(text, file=sys.stderr, flush=True)
+    """Tell a person something, on stderr, above the progress bars that are shown."""
+    tqdm.write(text, file=sys.stderr)
+    sys.stderr.flush()
 
 
 def progress(
@@ -38,6 +42,7 @@ def progress(
 
     A log file gets a line every ten seconds, a person sees every second.
     """
+    is_inner = _IS_INNER.get()
     return tqdm(
         items,
         desc=title,
@@ -47,7 +52,19 @@ def progress(
         file=sys.stderr,
         dynamic_ncols=True,
         mininterval=1.0 if sys.stderr.isatty() else 10.0,
+        leave=not is_inner,
+        disable=is_inner and not sys.stderr.isatty(),
     )
+
+
+@contextmanager
+def inner_progress() -> Iterator[None]:
+    """Bars opened inside stand below one that counts such pieces of work: they vanish when done, and fill no log."""
+    token = _IS_INNER.set(True)
+    try:
+        yield
+    finally:
+        _IS_INNER.reset(token)
 
 
 def run_command(command: Callable[[], Mapping[str, Any]]) -> int:
@@ -67,9 +84,15 @@ def run_command(command: Callable[[], Mapping[str, Any]]) -> int:
     return 0
 
 
-def add_config_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of every command that reads a run file: CONFIG and --set."""
-    parser.add_argument("config", type=Path, metavar="CONFIG", help="run file, for example configs/streets.yaml")
+def add_config_arguments(parser: argparse.ArgumentParser, *, is_optional: bool = False) -> None:
+    """Add the arguments of every command that reads a run file: CONFIG, which may be left out or not, and --set."""
+    parser.add_argument(
+        "config",
+        type=Path,
+        metavar="CONFIG",
+        nargs="?" if is_optional else None,
+        help="run file, for example configs/streets.yaml",
+    )
     parser.add_argument(
         "--set",
         dest="overrides",

@@ -10,7 +10,7 @@ through the same checks.
 """
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from runtime.errors import ConfigError
 
-__all__ = ["SECTIONS", "StrictModel", "load_config", "nearest"]
+__all__ = ["SECTIONS", "StrictModel", "assign", "load_config", "nearest", "validated"]
 
 SECTIONS = ("training", "export", "runtime", "benchmarks")
 
@@ -60,10 +60,33 @@ def load_config(path: Path | None, section: str, model: type[Model], overrides: 
             _apply_override(values, rest)
         elif stage not in SECTIONS:
             _apply_override(values, override)
+    return validated(model, values, place=place)
+
+
+def validated(model: type[Model], values: Mapping[str, Any], *, place: str) -> Model:
+    """A config of plain values; `place` says in messages where they stand.
+
+    Raises:
+        ConfigError: a key is unknown, missing, or has a value that is not valid.
+    """
     try:
         return model.model_validate(values)
     except ValidationError as error:
         raise ConfigError(f"{place}: {_first_problems(error, model)}") from error
+
+
+def assign(values: dict[str, Any], key: str, value: Any, *, place: str) -> None:
+    """Set a dotted key in a tree of plain values; groups that are not there are made.
+
+    Raises:
+        ConfigError: a part of the key before the last is a value.
+    """
+    *parents, last = key.split(".")
+    for parent in parents:
+        values = values.setdefault(parent, {})
+        if not isinstance(values, dict):
+            raise ConfigError(f"{place}: {parent!r} is a value, not a group of keys")
+    values[last] = value
 
 
 def nearest(name: str, valid: Sequence[str]) -> str:
@@ -88,15 +111,11 @@ def _apply_override(values: dict[str, Any], override: str) -> None:
     key, separator, text = override.partition("=")
     if not separator:
         raise ConfigError(f"--set {override!r}: expected key=value, for example --set seed=1")
-    *parents, last = key.split(".")
-    for parent in parents:
-        values = values.setdefault(parent, {})
-        if not isinstance(values, dict):
-            raise ConfigError(f"--set {override!r}: {parent!r} is a value, not a group of keys")
     try:
-        values[last] = yaml.safe_load(text)
+        value = yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise ConfigError(f"--set {override!r}: the value is not YAML: {error}") from error
+    assign(values, key, value, place=f"--set {override!r}")
 
 
 def _first_problems(error: ValidationError, model: type[BaseModel]) -> str:

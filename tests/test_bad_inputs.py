@@ -223,9 +223,15 @@ def test_a_good_run_ends_stdout_with_one_json_document(run_file: Path) -> None:
 
 
 def test_config_that_describes_another_network_is_refused_with_both(run_file: Path, refused: Refused) -> None:
-    error = refused(training.__main__.main, *adapt(run_file, "network.backbone=resnet34"), status=2)
-    assert "resnet18, rgb_imagenet, cityscapes19" in error
-    assert "resnet34, rgb_imagenet, cityscapes19" in error
+    error = refused(training.__main__.main, *adapt(run_file, "model.backbone=resnet34"), status=2)
+    assert "source.safetensors holds another network than the config describes" in error
+    assert "its backbone is 'resnet18', the config says 'resnet34'; correct model.backbone" in error
+
+
+def test_config_that_describes_a_network_of_another_kind_is_told_the_kind(run_file: Path, refused: Refused) -> None:
+    model = {"kind": "factory", "factory": "mine:make", "feature_layer": "x", "network_hw": list(HW)}
+    error = refused(training.__main__.main, *adapt(run_file, f"model={json.dumps(model)}"), status=2)
+    assert "its kind is 'deeplab_v2', the config says 'factory'; correct model.kind" in error
 
 
 def test_memory_frame_smaller_than_the_crop_is_refused(run_file: Path, refused: Refused) -> None:
@@ -234,6 +240,6 @@ def test_memory_frame_smaller_than_the_crop_is_refused(run_file: Path, refused: 
 
 
 def test_frames_too_large_for_the_network_are_refused_before_adapting(run_file: Path, refused: Refused) -> None:
-    error = refused(training.__main__.main, *adapt(run_file, "network.network_hw=[16, 24]"), status=2)
-    assert "network.network_hw: frame_hw=(48, 64) is more than twice network_hw=(16, 24)" in error
+    error = refused(training.__main__.main, *adapt(run_file, "model.network_hw=[16, 24]"), status=2)
+    assert "model.network_hw: frame_hw=(48, 64) is more than twice network_hw=(16, 24)" in error
     assert not list(run_file.parent.rglob("initial.safetensors"))

@@ -11,13 +11,16 @@ from runtime.config import load_config
 from runtime.files import writable_folder, write_text
 from training.adapt import adapt, adapted_path
 from training.check_data import check_data
+from training.compare.compare import compare
 from training.config import TrainingConfig
+from training.public_checkpoints.inspect import inspect_checkpoint
 from training.report import report
 from training.source import train_source
 
 COMMANDS = {
     "train-source": "train the source network on labelled source frames, where none is given",
     "adapt": "adapt the source network to unlabelled target frames, then report where test labels exist",
+    "compare": "run a grid of settings over seeds on one source network, and tabulate and draw it",
     "evaluate": "report on networks that are already there",
     "check-data": "read all data a run would read, tell sizes, classes and faults, and draw a contact sheet",
 }
@@ -36,7 +39,15 @@ def main(arguments: list[str] | None = None) -> int:
         add_config_arguments(commands.add_parser(name, help=purpose, description=purpose))
     limit = "look at N frames of each data set, evenly spread, instead of all"
     commands.choices["check-data"].add_argument("--limit", type=int, metavar="N", help=limit)
+    purpose = "say what a checkpoint is, whoever wrote it, and what a run file has to say of it"
+    inspect = commands.add_parser("inspect-checkpoint", help=purpose, description=purpose)
+    inspect.add_argument("file", type=Path, metavar="FILE", help=".pth, .pth.tar, .pt, .pkl or .safetensors")
+    inspect.add_argument(
+        "--frames", type=Path, metavar="FOLDER", help="target frames, on which every input convention is tried"
+    )
     options = parser.parse_args(arguments)
+    if options.command == "inspect-checkpoint":
+        return run_command(lambda: inspect_checkpoint(options.file, options.frames))
     return run_command(
         lambda: _run(options.command, options.config, options.overrides, getattr(options, "limit", None))
     )
@@ -54,6 +65,8 @@ def _run(command: str, path: Path, overrides: list[str], limit: int | None) -> M
             say(f"adapted network: {adapted_path(config)}")
             decided = {key: found[key] for key in ("statistics_share", "scores_before", "scores_after")}
             return {**report(config), **decided, "checkpoint": str(adapted_path(config))}
+        case "compare":
+            return compare(config)
         case "evaluate":
             return report(config)
         case _:

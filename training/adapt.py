@@ -72,7 +72,7 @@ def _train(
     prepared: Prepared, config: TrainingConfig, compute: Compute, folder: Path, mark: str
 ) -> SegmentationNetwork:
     adaptation, method_config = config.adaptation, config.adaptation.method
-    is_judged_once = method_config.importance_weighted > 0 and method_config.importance_view == "frame"
+    is_judged_once = method_config.judged_view == "frame"
     importance = prepared.importance(method_config.importance, compute) if is_judged_once else None
     num_classes = prepared.spec.space.num_classes
     method = Iapc(
@@ -110,7 +110,8 @@ def _settle(
     adaptation = config.adaptation
     is_estimated = adaptation.student_statistics == "batch" and adaptation.settled_statistics == "estimated"
     if is_estimated and has_statistics(student):
-        load_statistics(student, target_statistics(student, spec, prepared.frames, compute))
+        limit = adaptation.statistics_frames
+        load_statistics(student, target_statistics(student, spec, prepared.frames, compute, limit=limit))
     images = list(network_inputs(spec, prepared.frames, compute, limit=SCORED_FRAMES))
     scores = score(student, images, compute).as_dict()
     say(f"without labels, before: {spec.provenance['scores_before']}; after: {scores}")

@@ -47,8 +47,8 @@ class TargetBatch(NamedTuple):
     """Looks of the same places, (N, H, W, 3) uint8 RGB each, and their pseudo-labels (N, H, W) int64.
 
     `memory` has a fixed scale, `source` a random one, `student` is `source` with its colours changed. `importance`
-    (N, H, W) uint8, 255 for 1, is that of the whole frame, cut like the labels; where it is None, the source
-    network judges `source`, which is None otherwise. `clean` are unchanged crops of other frames, where a run has any.
+    (N, H, W) uint8, 255 for 1, is that of the whole frame, cut like the labels; `source` is there where the
+    source network judges every crop instead. `clean` are unchanged crops of other frames, where a run has any.
     """
 
     names: list[str]
@@ -110,7 +110,7 @@ class TargetBatches(Dataset[TargetBatch]):
         return TargetBatch(
             names,
             memory=_stack(memory),
-            source=_stack(source) if self.importance is None else None,
+            source=_stack(source) if self.config.method.judged_view == "crop" else None,
             student=_stack(student),
             pseudo_labels=_stack(labels).long(),
             importance=None if self.importance is None else _stack(importance),
@@ -139,9 +139,9 @@ class TargetBatches(Dataset[TargetBatch]):
         # Changed before cropping, as in the authors' code: equalize and autocontrast then see the whole frame.
         changed = auto_augment(rng, image) if self.config.photometric else image
         student, unused = crop_image(changed, crop), np.empty(0, dtype=np.uint8)
-        if self.importance is None:
-            return memory, crop_image(image, crop), student, label, unused
-        return memory, unused, student, label, crop_map(self.importance.importance(index), crop)
+        source = crop_image(image, crop) if self.config.method.judged_view == "crop" else unused
+        importance = unused if self.importance is None else crop_map(self.importance.importance(index), crop)
+        return memory, source, student, label, importance
 
 
 Item = TypeVar("Item", bound=Batch)

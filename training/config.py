@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from runtime.config import StrictModel
+from training.compare.config import CompareConfig
 from training.data.config import FramesConfig
 from training.losses import ImportanceForm
 from training.networks.config import ModelConfig
@@ -75,13 +76,15 @@ class TrainedSource(StrictModel):
     iterations: PositiveInt
     batch_size: Annotated[int, Field(ge=2)]
     optimizer: OptimizerConfig
+    start_from: Path | None = None
+    """A checkpoint, ours or public, whose trunk the network starts from instead of at random."""
     colour_jitter: Share = 0.4
     """Strength of random brightness, contrast and saturation; report it with every figure, it moves all of them."""
     checkpoint_every: PositiveInt = 100
 
 
 class GivenSource(StrictModel):
-    """The source network is a checkpoint that `train-source` wrote earlier."""
+    """The source network is a checkpoint: one that `train-source` wrote earlier, or a public one."""
 
     kind: Literal["checkpoint"]
     path: Path
@@ -118,6 +121,11 @@ class IapcConfig(StrictModel):
     rare_boost: Annotated[float, Field(ge=1.0)] = 7.0
     """1 switches the class weights off."""
 
+    @property
+    def judged_view(self) -> Literal["frame", "crop"] | None:
+        """What the source network judges importance on; None where no term asks for it."""
+        return self.importance_view if self.importance != "none" and self.importance_weighted > 0 else None
+
 
 class PseudoLabelConfig(StrictModel):
     """Offline labels: softmax maps summed over scales, each also mirrored; dense, no threshold."""
@@ -145,6 +153,8 @@ class AdaptationConfig(StrictModel):
     pseudo_labels: PseudoLabelConfig = PseudoLabelConfig()
     statistics_share: Share | Literal["auto"] = "auto"
     """Share of target batch-norm statistics blended in before anything is labelled; 0 is the paper's choice."""
+    statistics_frames: PositiveInt = 200
+    """Target frames, evenly spread, from which batch-norm statistics are estimated."""
     student_statistics: Literal["batch", "fixed"] = "batch"
     """Student normalises by the batch (the paper) or by the blended statistics."""
     settled_statistics: Literal["estimated", "running"] = "estimated"
@@ -198,3 +208,4 @@ class TrainingConfig(StrictModel):
     source: SourceConfig
     target: TargetConfig
     adaptation: AdaptationConfig
+    compare: CompareConfig = CompareConfig()

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from runtime.errors import ConfigError
 
-__all__ = ["Compute", "choose_compute"]
+__all__ = ["Compute", "Precision", "choose_compute"]
 
 Precision = Literal["fp32", "bf16", "fp16"]
 Network = TypeVar("Network", bound=nn.Module)

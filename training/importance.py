@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from runtime.command import progress
 from runtime.images import write_png
@@ -21,7 +22,7 @@ from training.losses import ImportanceForm, importance_map
 from training.networks.network import SegmentationNetwork, upsample
 from training.pseudo_labels import read_map
 
-__all__ = ["ImportanceMaps", "make_importance_maps"]
+__all__ = ["ImportanceMaps", "frame_importance", "make_importance_maps"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +56,19 @@ def make_importance_maps(
 ) -> None:
     """Write the importance of all frames that have none yet; `network` is in evaluation mode."""
     maps.folder.mkdir(parents=True, exist_ok=True)
-    frame_input = spec.frame_input().to(compute.device)
     missing = [index for index in range(len(frames)) if not maps.path(index).is_file()]
     for index in progress(missing, title="importance", unit="frame"):
         frame = torch.from_numpy(frames.image(index)).to(compute.device)[None]
         with compute.autocast():
-            logits = network.logits(frame_input(frame, spec.network_hw))
-        # Upsampled first, as the reference does: between two classes the margin falls to zero, which cells do not show.
-        logits = upsample(logits, spec.network_hw, align_corners=network.align_corners)
-        importance = importance_map(logits, form)
-        write_png(maps.path(index), (importance[0] * 255.0).round().to(torch.uint8).cpu().numpy())
+            importance = frame_importance(network, spec, frame, form)
+        write_png(maps.path(index), importance[0].cpu().numpy())
+
+
+@torch.no_grad()
+def frame_importance(network: SegmentationNetwork, spec: NetworkSpec, frames: Tensor, form: ImportanceForm) -> Tensor:
+    """Importance (N, *network_hw) uint8 of frames (N, H, W, 3) uint8, 255 for 1."""
+    frame_input = spec.frame_input().to(frames.device)
+    logits = network.logits(frame_input(frames, spec.network_hw))
+    # Upsampled first, as the reference does: between two classes the margin falls to zero, which cells do not show.
+    logits = upsample(logits, spec.network_hw, align_corners=network.align_corners)
+    return (importance_map(logits, form) * 255.0).round().to(torch.uint8)

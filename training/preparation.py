@@ -26,13 +26,14 @@ from training.label_free import choose_share, score
 from training.losses import ImportanceForm
 from training.networks.network import SegmentationNetwork
 from training.pseudo_labels import PseudoLabels, make_pseudo_labels
+from training.public_checkpoints.conventions import warn_of_convention
 from training.source import LoadedSource, factory_of, fingerprint
 
 __all__ = ["SCORED_FRAMES", "Prepared", "network_inputs", "prepare", "target_statistics"]
 
-STATISTICS_FRAMES = 200
 SCORED_FRAMES = 32
 FRAMES_PER_BATCH = 4
+INITIAL = "initial.safetensors"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,21 +71,26 @@ def prepare(config: TrainingConfig, source: LoadedSource, compute: Compute, fold
         "source": source.sha256,
         "model": config.model,
         "target": config.target.adapt,
-        "statistics_share": adaptation.statistics_share,
+        "statistics": [adaptation.statistics_share, adaptation.statistics_frames],
         "pseudo_labels": adaptation.pseudo_labels,
     }
     folder = writable_folder(folder / fingerprint(settings, compute))
     spec = source.spec.model_copy(update={"model": config.model})
     _require_deployable(source.network, spec, frames)
+    if source.is_foreign and not (folder / INITIAL).exists():
+        network = compute.place(source.network)
+        warn_of_convention(network, spec.model.convention, frames, spec.network_hw, compute)
     network, spec = _initial_network(compute.place(source.network), spec, frames, adaptation, compute, folder)
     labels = PseudoLabels(folder / "pseudo_labels")
     make_pseudo_labels(network.eval(), spec, frames, labels, adaptation.pseudo_labels, compute)
     return Prepared(folder, network, spec, frames, labels)
 
 
-def target_statistics(network: SegmentationNetwork, spec: NetworkSpec, frames: Frames, compute: Compute) -> Statistics:
-    """Batch-norm statistics of a network on clean target frames, at the size it sees when deployed."""
-    images = network_inputs(spec, frames, compute, limit=STATISTICS_FRAMES)
+def target_statistics(
+    network: SegmentationNetwork, spec: NetworkSpec, frames: Frames, compute: Compute, *, limit: int
+) -> Statistics:
+    """Batch-norm statistics of a network on up to `limit` clean target frames, at the size it sees when deployed."""
+    images = network_inputs(spec, frames, compute, limit=limit)
     with compute.autocast():
         return estimate_statistics(network, network, images)
 
@@ -127,7 +133,7 @@ def _initial_network(
     folder: Path,
 ) -> tuple[SegmentationNetwork, NetworkSpec]:
     """The source network with target statistics blended in; kept on disk, so that a resumed run has the same."""
-    path = folder / "initial.safetensors"
+    path = folder / INITIAL
     if path.exists():
         network, spec = load_network(path, factory=factory_of(spec.model))
         return compute.place(network), spec
@@ -138,11 +144,11 @@ def _initial_network(
         say("the network has no batch norm: there are no statistics to blend")
         share = 0.0
     elif share == "auto":
-        target = target_statistics(source, spec, frames, compute)
+        target = target_statistics(source, spec, frames, compute, limit=config.statistics_frames)
         share, scores = choose_share(source, images, source=own, target=target, compute=compute)
         decided = {"shares_tried": {str(tried): found.as_dict() for tried, found in scores.items()}}
     elif share > 0:
-        target = target_statistics(source, spec, frames, compute)
+        target = target_statistics(source, spec, frames, compute, limit=config.statistics_frames)
     if share > 0:
         load_statistics(source, blend(own, target, share))
     say(f"share of target statistics: {share} ({'chosen without labels' if decided else 'given'})")

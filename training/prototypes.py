@@ -6,9 +6,35 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["AbsentForm", "class_prototypes", "prototype_similarity"]
+__all__ = ["AbsentForm", "class_prototypes", "feature_labels", "prototype_similarity"]
 
 AbsentForm = Literal["mask", "zero"]
+
+
+def feature_labels(
+    logits: Tensor, crop_hw: tuple[int, int], features_hw: tuple[int, int], *, align_corners: bool = False
+) -> Tensor:
+    """Labels at feature resolution: argmax of the upsampled logits, sampled by nearest neighbour.
+
+    That is how the reference code gets them; here only the pixels that are sampled are interpolated.
+
+    Args:
+        logits: (N, C, h, w).
+        crop_hw: what they would be upsampled to.
+        features_hw: size (h', w') of the features.
+        align_corners: how the logits lie on the crop.
+
+    Returns:
+        (N, h', w') int64.
+    """
+    places = []
+    for num_pixels, num_cells in zip(crop_hw, features_hw, strict=True):
+        pixels = torch.arange(num_cells, device=logits.device) * num_pixels // num_cells
+        places.append(2 * pixels / (num_pixels - 1) - 1 if align_corners else (2 * pixels + 1) / num_pixels - 1)
+    grid = torch.stack(torch.meshgrid(places[1], places[0], indexing="xy"), dim=-1)
+    grid = grid.expand(logits.shape[0], -1, -1, -1)
+    sampled = F.grid_sample(logits.float(), grid, padding_mode="border", align_corners=align_corners)
+    return sampled.argmax(dim=1)
 
 
 def class_prototypes(features: Tensor, labels: Tensor, num_classes: int) -> Tensor:

@@ -3,7 +3,7 @@
 This is the only part of `adapt` that sees a target label, and it runs when the adapted network is already on disk.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,6 @@ from training.adapt import adapted_path
 from training.batch_norm import blend, has_statistics, load_statistics, read_statistics
 from training.checkpoint import NetworkSpec, load_network
 from training.config import TrainingConfig
-from training.data.frames import LabelledFrames
 from training.data.open import open_frames, open_labelled_frames
 from training.device import Compute, choose_compute
 from training.evaluate import evaluate
@@ -24,7 +23,7 @@ from training.pictures import write_comparison
 from training.preparation import target_statistics
 from training.source import factory_of, load_source
 
-__all__ = ["report"]
+__all__ = ["baselines", "report"]
 
 FIGURES = {
     "source only": "source_miou",
@@ -54,10 +53,11 @@ def report(config: TrainingConfig) -> dict[str, Any]:
     compute = choose_compute(config.device, config.precision)
     adapted, spec = load_network(adapted_path(config), factory=factory_of(config.model))
     test = open_labelled_frames(config.target.test, spec.space)
-    source, adapted = compute.place(load_source(config).network), compute.place(adapted)
-    rows = {"source only": evaluate(source, spec, test, compute, title="source only")}
-    if has_statistics(source):
-        rows |= _batch_norm_rows(source, spec, config, test, compute)
+    adapted = compute.place(adapted)
+    rows = {
+        title: evaluate(network, spec, test, compute, title=title)
+        for title, network in baselines(config, spec, compute)
+    }
     rows["adapted"] = evaluate(adapted, spec, test, compute, title="adapted")
     source = load_source(config).network
     picture = config.output / "comparison.png"
@@ -65,21 +65,26 @@ def report(config: TrainingConfig) -> dict[str, Any]:
     return _write(config.output / "report.json", rows, spec, picture)
 
 
-def _batch_norm_rows(
-    source: SegmentationNetwork,
-    spec: NetworkSpec,
-    config: TrainingConfig,
-    test: LabelledFrames,
-    compute: Compute,
-) -> dict[str, ConfusionMatrix]:
-    """The baselines that need no gradient step: the source network with shares of the target's statistics."""
+def baselines(config: TrainingConfig, spec: NetworkSpec, compute: Compute) -> Iterator[tuple[str, SegmentationNetwork]]:
+    """What needs no gradient step: the source network, and with shares of the target's statistics, by title.
+
+    It is one network, changed in place from one to the next: measure each before asking for the one after it.
+
+    Args:
+        config: the run.
+        spec: of the network adaptation starts from, which knows the share that was chosen.
+        compute: where the networks are placed.
+    """
+    source = compute.place(load_source(config).network)
+    yield "source only", source
+    if not has_statistics(source):
+        return
     own = read_statistics(source)
-    target = target_statistics(source, spec, open_frames(config.target.adapt), compute)
-    rows = {}
+    limit = config.adaptation.statistics_frames
+    target = target_statistics(source, spec, open_frames(config.target.adapt), compute, limit=limit)
     for title, share in {**SHARES, "BN as chosen": float(spec.provenance["statistics_share"])}.items():
         load_statistics(source, blend(own, target, share))
-        rows[title] = evaluate(source, spec, test, compute, title=title)
-    return rows
+        yield title, source
 
 
 def _write(path: Path, rows: Mapping[str, ConfusionMatrix], spec: NetworkSpec, picture: Path) -> dict[str, Any]:

@@ -18,8 +18,11 @@ from training.data.open import open_labelled_frames
 from training.device import Compute, choose_compute
 from training.evaluate import evaluate
 from training.methods.supervised import Supervised
-from training.networks.config import FactoryConfig, ModelConfig
+from training.networks.config import DeepLabV2Config, FactoryConfig, ModelConfig
 from training.networks.network import SegmentationNetwork
+from training.public_checkpoints.load import load_public, load_trunk
+from training.public_checkpoints.plain import load_plain
+from training.public_checkpoints.read import is_our_own
 from training.trainer import Run, train
 
 __all__ = ["LoadedSource", "factory_of", "fingerprint", "load_source", "source_path", "train_source"]
@@ -27,11 +30,15 @@ __all__ = ["LoadedSource", "factory_of", "fingerprint", "load_source", "source_p
 
 @dataclass(frozen=True, slots=True)
 class LoadedSource:
-    """The source network on the CPU, what is known of it, and the hash of its file."""
+    """The source network on the CPU, what is known of it, and the hash of its file.
+
+    `is_foreign`: another project wrote the file, so that nothing in it says how the network was fed.
+    """
 
     network: SegmentationNetwork
     spec: NetworkSpec
     sha256: str
+    is_foreign: bool = False
 
 
 def load_source(config: TrainingConfig) -> LoadedSource:
@@ -42,9 +49,13 @@ def load_source(config: TrainingConfig) -> LoadedSource:
         ConfigError: the config describes another network.
     """
     path = source_path(config)
-    network, spec = load_network(path, factory=factory_of(config.model))
-    _require_described(config, spec)
-    return LoadedSource(network, spec, sha256_of(path))
+    if is_our_own(path):
+        network, spec = load_network(path, factory=factory_of(config.model))
+        _require_described(config, spec)
+        return LoadedSource(network, spec, sha256_of(path))
+    load = load_public if isinstance(config.model, DeepLabV2Config) else load_plain
+    network, spec = load(path, config.model, config.label_space)
+    return LoadedSource(network, spec, sha256_of(path), is_foreign=True)
 
 
 def factory_of(model: ModelConfig) -> str | None:
@@ -63,7 +74,8 @@ def _require_described(config: TrainingConfig, spec: NetworkSpec) -> None:
     found = {**spec.model.model_dump(exclude=ignored), "label_space": spec.label_space}
     differing = [key for key in asked.keys() | found.keys() if asked.get(key) != found.get(key)]
     if differing:
-        key = min(differing)
+        # Of another kind, all other keys differ too; which of them comes first says nothing.
+        key = "kind" if "kind" in differing else min(differing)
         raise ConfigError(
             f"{source_path(config)} holds another network than the config describes: its {key} is "
             f"{found.get(key)!r}, the config says {asked.get(key)!r}; correct "
@@ -119,7 +131,10 @@ def fingerprint(settings: dict[str, Any], compute: Compute) -> str:
 def _train(config: TrainingConfig, source: TrainedSource, spec: NetworkSpec, folder: Path, compute: Compute) -> None:
     frames = open_labelled_frames(source.frames, spec.space)
     torch.manual_seed(config.seed)
-    network = compute.place(spec.build(imagenet=getattr(config.model, "imagenet", False)))
+    network = spec.build(imagenet=getattr(config.model, "imagenet", False))
+    if source.start_from is not None:
+        load_trunk(source.start_from, network)
+    network = compute.place(network)
     run = Run(
         folder=folder,
         fingerprint=str(spec.provenance["settings"]),

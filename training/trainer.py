@@ -14,6 +14,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn, optim
+from torch.profiler import record_function
 from torch.utils.data import Dataset
 
 from runtime.command import progress
@@ -26,7 +27,7 @@ from training.device import Compute
 from training.networks.network import SegmentationNetwork
 from training.schedule import learning_rate_factor, parameter_groups, set_learning_rate
 
-__all__ = ["Method", "Run", "train"]
+__all__ = ["Method", "Run", "build_optimizer", "train", "training_step"]
 
 STATE_KIND = "iapc-state-1"
 Item_contra = TypeVar("Item_contra", bound=Batch, contravariant=True)
@@ -93,7 +94,7 @@ def train(method: Method[Item], run: Run[Item], to_device: Callable[[Item], Item
         TrainingError: a loss or gradient is NaN or infinite; names the term and the frames.
         CheckpointError: the state on disk belongs to other settings or is damaged.
     """
-    optimizer = _build_optimizer(method.student, run.optimizer)
+    optimizer = build_optimizer(method.student, run.optimizer)
     scaler = run.compute.scaler()
     first = _restore(method, optimizer, scaler, run) if run.state_path.exists() else 0
     if first >= run.iterations:
@@ -127,18 +128,47 @@ def _step(
     config = run.optimizer
     factor = learning_rate_factor(step, warmup=config.warmup, horizon=config.horizon)
     set_learning_rate(optimizer, factor)
+    values = training_step(
+        method, optimizer, scaler, batch, require_finite=lambda found: _require_finite(found, step, batch, run)
+    )
+    return {**values, "lr": config.learning_rate * factor}
+
+
+def training_step(
+    method: Method[Item],
+    optimizer: optim.Optimizer,
+    scaler: torch.amp.GradScaler,
+    batch: Item,
+    *,
+    require_finite: Callable[[Mapping[str, float]], None],
+) -> dict[str, float]:
+    """Losses, backward pass, optimiser step.
+
+    Args:
+        method: what is learnt.
+        optimizer: its learning rates are set.
+        scaler: of the loss.
+        batch: where the method computes.
+        require_finite: is given the terms, then the gradient's norm, and raises where one is not finite.
+
+    Returns:
+        The weighted terms by name.
+    """
     terms = method.losses(batch)
     values = {name: float(term.detach()) for name, term in terms.items()}
-    _require_finite(values, step, batch, run)
-    optimizer.zero_grad(set_to_none=True)
-    torch.autograd.backward(scaler.scale(torch.stack(list(terms.values())).sum()))
-    if not scaler.is_enabled():
-        gradients = [p.grad for p in method.student.parameters() if p.grad is not None]
-        _require_finite({"gradient": float(torch.nn.utils.get_total_norm(gradients))}, step, batch, run)
-    scaler.step(optimizer)
-    scaler.update()
-    method.after_step()
-    return {**values, "lr": config.learning_rate * factor}
+    require_finite(values)
+    with record_function("backward"):
+        optimizer.zero_grad(set_to_none=True)
+        torch.autograd.backward(scaler.scale(torch.stack(list(terms.values())).sum()))
+    with record_function("optimiser"):
+        if not scaler.is_enabled():
+            gradients = [p.grad for p in method.student.parameters() if p.grad is not None]
+            require_finite({"gradient": float(torch.nn.utils.get_total_norm(gradients))})
+        scaler.step(optimizer)
+        scaler.update()
+    with record_function("memory update"):
+        method.after_step()
+    return values
 
 
 def _require_finite(values: Mapping[str, float], step: int, batch: Batch, run: Run[Any]) -> None:
@@ -151,7 +181,8 @@ def _require_finite(values: Mapping[str, float], step: int, batch: Batch, run: R
         )
 
 
-def _build_optimizer(student: SegmentationNetwork, config: OptimizerConfig) -> optim.Optimizer:
+def build_optimizer(student: SegmentationNetwork, config: OptimizerConfig) -> optim.Optimizer:
+    """The configured optimiser over what of the student is trained."""
     groups = parameter_groups(
         student,
         learning_rate=config.learning_rate,
@@ -159,8 +190,10 @@ def _build_optimizer(student: SegmentationNetwork, config: OptimizerConfig) -> o
         head_multiplier=config.head_multiplier,
     )
     if config.name == "adamw":
-        return optim.AdamW(groups, weight_decay=config.weight_decay, betas=(config.momentum, 0.999))
-    return optim.SGD(groups, momentum=config.momentum, nesterov=config.momentum > 0, weight_decay=config.weight_decay)
+        return optim.AdamW(groups, weight_decay=config.weight_decay, betas=(config.momentum, 0.999), fused=True)
+    return optim.SGD(
+        groups, momentum=config.momentum, nesterov=config.momentum > 0, weight_decay=config.weight_decay, fused=True
+    )
 
 
 def _named_optimizer_state(student: nn.Module, optimizer: optim.Optimizer) -> dict[str, Tensor]:
@@ -199,7 +232,10 @@ def _restore(method: Method[Item], optimizer: optim.Optimizer, scaler: torch.amp
     for name, parameter in method.student.named_parameters():
         state = _below(f"optimizer/{name}/", tensors)
         if state:
-            optimizer.state[parameter] = {k: v if k == "step" else v.to(parameter.device) for k, v in state.items()}
+            # In the parameter's memory order: fused optimisers walk all of a parameter's tensors in one.
+            optimizer.state[parameter] = {
+                k: v if k == "step" else torch.empty_like(parameter).copy_(v) for k, v in state.items()
+            }
     scaler.load_state_dict(json.loads(metadata["scaler"]))
     return int(metadata["step"])
 

@@ -57,7 +57,7 @@ def class_rich_crop(
         The crop and its labels, (H, W); the tenth draw where none was rich enough.
     """
     cut = crop_labels(labels, crop)
-    for _ in range(CROP_TRIES - 1):
+    for _ in range(CROP_TRIES):
         if np.count_nonzero(np.bincount(cut.ravel(), minlength=256)[:IGNORE_INDEX]) >= min_classes:
             break
         top = int(rng.integers(crop.scaled_hw[0] - crop.crop_hw[0] + 1))

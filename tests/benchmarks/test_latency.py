@@ -47,7 +47,7 @@ def rotate_classes(checkpoint: Path) -> None:
     """Replaces the network by one that calls each class by the next class's name."""
     network, spec = load_network(checkpoint)
     with torch.no_grad():
-        for parameter in network.classifier.parameters():
+        for parameter in network.get_submodule(network.head).parameters():
             parameter.copy_(parameter.roll(1, dims=0))
     save_network(checkpoint, network, spec)
 

@@ -14,6 +14,7 @@ from export.config import ExportConfig
 from export.frozen import Frozen, freeze
 from runtime.images import write_png
 from training.checkpoint import NetworkSpec, save_network
+from training.networks.config import DeepLabV2Config
 from training.networks.deeplab_v2 import DeepLabV2
 
 FRAME_HW = (64, 96)
@@ -45,21 +46,17 @@ def frames_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def make_network(tmp_path_factory: pytest.TempPathFactory) -> MakeNetwork:
     """Writes a network file of seeded random weights.
 
-    `change` alters the network before it is written; other arguments go into its spec.
+    `change` alters the network before it is written; other arguments go into its model.
     """
 
-    def make(*, change: Callable[[DeepLabV2], None] = lambda _: None, **spec_values: Any) -> Path:
-        values = {
-            "backbone": "resnet18",
-            "input": "rgb_imagenet",
-            "label_space": "cityscapes19",
-            "network_hw": FRAME_HW,
-            "provenance": {"seed": 7},
-        }
-        spec = NetworkSpec(**{**values, **spec_values})
+    def make(*, change: Callable[[DeepLabV2], None] = lambda _: None, **model_values: Any) -> Path:
+        values = {"kind": "deeplab_v2", "backbone": "resnet18", "network_hw": FRAME_HW, **model_values}
+        model = DeepLabV2Config.model_validate(values)
+        spec = NetworkSpec(model=model, label_space="cityscapes19", provenance={"seed": 7})
         with torch.random.fork_rng(devices=[]), torch.no_grad():
             torch.manual_seed(7)
             network = spec.build()
+            assert isinstance(network, DeepLabV2)
             _spread_logits(network, spec)
             change(network)
         path = tmp_path_factory.mktemp("network") / "network.safetensors"

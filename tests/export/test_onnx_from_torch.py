@@ -76,7 +76,9 @@ def test_graph_that_tensorrt_would_refuse_is_refused_here(frozen: Frozen, tmp_pa
 
 def test_batch_norm_that_stays_is_refused(frozen: Frozen, tmp_path: Path) -> None:
     # Before the first convolution there is nothing to fold it into.
-    frozen.network.network.stem.insert(0, nn.BatchNorm2d(3).eval())
+    stem = frozen.network.network.get_submodule("stem")
+    assert isinstance(stem, nn.Sequential)
+    stem.insert(0, nn.BatchNorm2d(3).eval())
     with pytest.raises(GateError, match="batch norm is not folded"):
         onnx_from_torch(frozen.network, tmp_path / "a.onnx", {})
     assert list(tmp_path.iterdir()) == []

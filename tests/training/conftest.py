@@ -47,6 +47,7 @@ def network(spec: NetworkSpec) -> DeepLabV2:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         network = spec.build()
+        assert isinstance(network, DeepLabV2)
         for branch in network.classifier:
             torch.nn.init.normal_(branch.get_parameter("weight"), std=0.05)
     return network

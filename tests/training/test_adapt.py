@@ -15,32 +15,31 @@ import yaml
 
 from runtime.files import sha256_of
 from training.__main__ import main
-from training.adapt import target_statistics
 from training.batch_norm import blend, read_statistics
 from training.checkpoint import load_network, read_tensors, save_tensors
 from training.data.layouts import folder_images
 from training.device import Compute
+from training.networks.config import DeepLabV2Config
+from training.preparation import target_statistics
 
 ROOT = Path(__file__).parents[2]
 MakeConfig = Callable[..., str]
 MakeSettings = Callable[..., dict[str, Any]]
 
-# Runs the command and kills itself just before the given rename, with the new file written beside its place.
+# Runs the command and kills itself just before the given file takes its place for the given time, written beside it.
 KILLED_AT_RENAME = """
 import os, signal, sys, torch
 torch.set_num_threads(1)
-left = int(sys.argv[1])
+wanted, left = sys.argv[1], int(sys.argv[2])
 def count(event, arguments):
     global left
-    if event == "os.rename":
+    if event == "os.rename" and str(arguments[1]).endswith(wanted):
         left -= 1
         if left == 0:
             os.kill(os.getpid(), signal.SIGKILL)
 from training.__main__ import main
-from training.adapt import target_statistics
-from training.batch_norm import blend, read_statistics
 sys.addaudithook(count)
-sys.exit(main(sys.argv[2:]))
+sys.exit(main(sys.argv[3:]))
 """
 
 
@@ -60,6 +59,11 @@ def leftovers(folder: Path) -> list[str]:
 
 def run_folder(output: Path) -> Path:
     (folder,) = (output / "adapt").iterdir()
+    return folder
+
+
+def prepared_folder(output: Path) -> Path:
+    (folder,) = (output / "prepared").iterdir()
     return folder
 
 
@@ -83,7 +87,8 @@ def assert_same_result(first: Path, second: Path) -> None:
 
 def test_adapted_network_is_written_with_where_it_came_from(whole: Path, world: Path) -> None:
     _network, spec = load_network(whole / "adapted.safetensors")
-    assert (spec.network_hw, spec.label_space, spec.backbone) == ((32, 48), "camvid11", "resnet18")
+    assert spec.label_space == "camvid11"
+    assert spec.model == DeepLabV2Config(kind="deeplab_v2", backbone="resnet18", network_hw=(32, 48))
     told = spec.provenance
     assert (told["made_by"], told["seed"]) == ("adapt", 0)
     assert told["source_sha256"] == sha256_of(world / "source.safetensors")
@@ -106,7 +111,9 @@ def test_run_keeps_its_config_labels_and_metrics_but_not_its_state(whole: Path) 
     assert metrics_of(whole)[0].keys() == {
         *("step", "importance_weighted", "information", "symmetric", "enhanced", "lr")
     }
-    assert sorted(path.name for path in (folder / "pseudo_labels").iterdir()) == [f"{n:06d}.png" for n in range(5)]
+    for maps in ("pseudo_labels", "importance_prob_ratio"):
+        names = sorted(path.name for path in (prepared_folder(whole) / maps).iterdir())
+        assert names == [f"{n:06d}.png" for n in range(5)]
     assert not (folder / "state.safetensors").exists()
     assert json.loads((whole / "adapt.config.json").read_text())["adaptation"]["iterations"] == 4
 
@@ -140,7 +147,7 @@ def test_fixed_statistics_are_the_sources_with_the_targets_share_blended_in(
 ) -> None:
     assert main(["adapt", make_config(iterations=1, statistics_share=share, student_statistics="fixed")]) == 0
     source, spec = load_network(world / "source.safetensors")
-    target = target_statistics(compute.place(source), spec, folder_images(world / "frames"), compute)
+    target = target_statistics(compute.place(source), spec, folder_images(world / "frames"), compute, limit=200)
     expected = blend(read_statistics(source), target, share)
     found = read_statistics(load_network(tmp_path / "out/adapted.safetensors")[0])
     for name, statistics in expected.items():
@@ -151,7 +158,7 @@ def test_student_trained_by_batch_gets_the_statistics_of_clean_target_frames(
     whole: Path, world: Path, compute: Compute
 ) -> None:
     network, spec = load_network(whole / "adapted.safetensors")
-    expected = target_statistics(compute.place(network), spec, folder_images(world / "frames"), compute)
+    expected = target_statistics(compute.place(network), spec, folder_images(world / "frames"), compute, limit=200)
     for name, statistics in read_statistics(network).items():
         torch.testing.assert_close(statistics, expected[name])
 
@@ -194,10 +201,17 @@ def test_rendered_streets_go_from_source_training_to_a_report(
 def test_run_killed_again_and_again_ends_with_the_same_bits(
     whole: Path, tmp_path: Path, make_config: MakeConfig
 ) -> None:
-    """Killed with the initial network, a pseudo-label, a state and the adapted network half in place."""
+    """Killed with the initial network, a pseudo-label, an importance map, states and the network half in place."""
     config = make_config()
-    for renames in (2, 4, 6, 4):
-        command = [sys.executable, "-c", KILLED_AT_RENAME, str(renames), "adapt", config]
+    for file, times in (
+        ("initial.safetensors", 1),
+        ("pseudo_labels/000001.png", 1),
+        ("importance_prob_ratio/000003.png", 1),
+        ("state.safetensors", 1),
+        ("state.safetensors", 3),
+        ("adapted.safetensors", 1),
+    ):
+        command = [sys.executable, "-c", KILLED_AT_RENAME, file, str(times), "adapt", config]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
         assert done.returncode == -signal.SIGKILL, done.stderr
         assert not (tmp_path / "out/adapted.safetensors").exists()
@@ -226,7 +240,7 @@ def test_damaged_pseudo_labels_are_named(
 ) -> None:
     shutil.copytree(whole, tmp_path / "out")
     (tmp_path / "out/adapted.safetensors").unlink()
-    label = run_folder(tmp_path / "out") / "pseudo_labels/000002.png"
+    label = prepared_folder(tmp_path / "out") / "pseudo_labels/000002.png"
     label.write_bytes(b"\x89PNG")
     assert main(["adapt", make_config()]) == 1
     assert f"error: pseudo-labels {label} cannot be read" in capsys.readouterr().err

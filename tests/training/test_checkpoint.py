@@ -6,11 +6,21 @@ from pathlib import Path
 
 import pytest
 import torch
+from pydantic import ValidationError
 from torch import Tensor, nn
 
 from runtime.errors import CheckpointError
-from training.checkpoint import NetworkSpec, load_network, load_tensors, read_tensors, save_network, save_tensors
-from training.networks.config import INPUT_CONVENTIONS
+from runtime.manifest import InputConvention
+from training.checkpoint import (
+    NetworkSpec,
+    load_network,
+    load_tensors,
+    read_network,
+    read_tensors,
+    save_network,
+    save_tensors,
+)
+from training.networks.config import INPUT_CONVENTIONS, DeepLabV2Config, FactoryConfig
 from training.networks.deeplab_v2 import DeepLabV2
 
 Change = Callable[[dict[str, Tensor], dict[str, str]], object]
@@ -90,7 +100,8 @@ def test_checkpoint_that_does_not_fit_is_refused_naming_what(path: Path, change:
 
 
 def test_unknown_backbone_is_refused(path: Path, spec: NetworkSpec) -> None:
-    document = {**json.loads(spec.model_dump_json()), "backbone": "resnet9"}
+    document = json.loads(spec.model_dump_json())
+    document["model"]["backbone"] = "resnet9"
     rewrite(path, lambda _, metadata: metadata.update(spec=json.dumps(document)))
     with pytest.raises(CheckpointError, match="cannot build"):
         load_network(path)
@@ -130,8 +141,76 @@ def test_a_reader_of_the_old_file_is_not_disturbed_by_a_new_one(path: Path) -> N
 
 def test_spec_builds_the_network_and_input_it_describes(spec: NetworkSpec) -> None:
     assert spec.space.num_classes == 11
-    assert spec.build().classifier[0].out_channels == 11
-    caffe = spec.model_copy(update={"input": "bgr_caffe"}).frame_input()
+    assert spec.build().get_parameter("classifier.0.bias").shape == (11,)
+    caffe = spec.model_copy(update={"model": spec.model.model_copy(update={"input": "bgr_caffe"})}).frame_input()
     assert caffe.mean.flatten().tolist() == pytest.approx(INPUT_CONVENTIONS["bgr_caffe"].mean)
     graph = spec.frame_network(spec.build(), (64, 96))
     assert (graph.network_hw, graph.frame_hw) == ((32, 48), (64, 96))
+
+
+# The user's own
+
+
+@pytest.fixture
+def made_by_factory(tmp_path: Path, network: DeepLabV2) -> Path:
+    model = FactoryConfig(kind="factory", factory="mine.networks:make", feature_layer="layer3", network_hw=(32, 48))
+    save_network(tmp_path / "mine.safetensors", network, NetworkSpec(model=model, label_space="camvid11"))
+    return tmp_path / "mine.safetensors"
+
+
+@pytest.mark.parametrize(
+    ("factory", "said"), [(None, "the config names none"), ("other:make", "the config allows only 'other:make'")]
+)
+def test_file_that_runs_a_factory_the_config_does_not_name_is_refused_before_anything_runs(
+    made_by_factory: Path, monkeypatch: pytest.MonkeyPatch, factory: str | None, said: str
+) -> None:
+    built: list[object] = []
+    monkeypatch.setattr("training.checkpoint.build_network", lambda *_, **__: built.append(1))
+    with pytest.raises(CheckpointError, match=rf"'mine\.networks:make', which runs code; {said}.*name it: .*mine"):
+        load_network(made_by_factory, factory=factory)
+    assert built == []
+
+
+def test_file_that_runs_the_factory_the_config_names_is_loaded(
+    made_by_factory: Path, network: DeepLabV2, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("training.checkpoint.build_network", lambda *_, **__: DeepLabV2("resnet18", 11))
+    loaded, spec = load_network(made_by_factory, factory="mine.networks:make")
+    assert isinstance(spec.model, FactoryConfig)
+    assert all(torch.equal(tensor, loaded.state_dict()[name]) for name, tensor in network.state_dict().items())
+
+
+def test_reading_a_file_builds_nothing_and_so_needs_no_factory(
+    made_by_factory: Path, network: DeepLabV2, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr("training.checkpoint.build_network")
+    tensors, spec = read_network(made_by_factory)
+    assert tensors.keys() == network.state_dict().keys()
+    assert spec.model.kind == "factory"
+
+
+def test_naming_a_factory_does_not_disturb_a_built_in_network(path: Path, spec: NetworkSpec) -> None:
+    assert load_network(path, factory="mine.networks:make")[1] == spec
+
+
+OWN_INPUT = {"channel_order": "bgr", "mean": [1.0, 2.0, 3.0], "std": [4.0, 5.0, 6.0]}
+
+
+def test_input_convention_of_the_users_own_is_kept_in_the_file(tmp_path: Path, network: DeepLabV2) -> None:
+    model = DeepLabV2Config.model_validate(
+        {"kind": "deeplab_v2", "backbone": "resnet18", "network_hw": [32, 48], "input": OWN_INPUT}
+    )
+    save_network(tmp_path / "own", network, NetworkSpec(model=model, label_space="camvid11"))
+    spec = load_network(tmp_path / "own")[1]
+    assert spec.model.convention == InputConvention.model_validate(OWN_INPUT)
+    fed = spec.frame_input()(torch.tensor([[[[30, 20, 10]]]], dtype=torch.uint8))
+    torch.testing.assert_close(fed.flatten(), torch.tensor([9 / 4, 18 / 5, 27 / 6]))
+
+
+@pytest.mark.parametrize(
+    "given", ["rgb", {"channel_order": "bgr", "mean": [1, 2, 3]}, {**OWN_INPUT, "scale": 2}, {**OWN_INPUT, "std": [1]}]
+)
+def test_input_convention_that_says_too_little_or_too_much_is_refused(given: object) -> None:
+    model = {"kind": "deeplab_v2", "backbone": "resnet18", "network_hw": [32, 48], "input": given}
+    with pytest.raises(ValidationError, match="input"):
+        DeepLabV2Config.model_validate(model)

@@ -1,7 +1,6 @@
 """The deploy graph: pixel values, sizes, labels and confidence, on networks small enough to follow by hand."""
 
 from collections.abc import Callable
-from typing import cast
 
 import pytest
 import torch
@@ -11,13 +10,13 @@ from runtime.manifest import InputConvention
 from training.frame_network import FrameInput, FrameNetwork
 from training.networks.config import INPUT_CONVENTIONS
 from training.networks.deeplab_v2 import DeepLabV2
-from training.networks.network import NetworkOutput
+from training.networks.network import NetworkOutput, SegmentationNetwork
 
 PLAIN = InputConvention(channel_order="rgb", mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
 
 
-class PooledChannels(nn.Module):
-    """A stand-in for DeepLabV2: logits are the scaled channels, averaged over cells of `stride` pixels."""
+class PooledChannels(SegmentationNetwork):
+    """Logits are the scaled channels, averaged over cells of `stride` pixels."""
 
     def __init__(self, scale: float = 1.0, stride: int = 1) -> None:
         super().__init__()
@@ -30,8 +29,8 @@ class PooledChannels(nn.Module):
         return NetworkOutput(logits=pooled * self.scale, features=pooled)
 
 
-def wrap(network: nn.Module, hw: tuple[int, int], frame_hw: tuple[int, int] | None = None) -> FrameNetwork:
-    return FrameNetwork(cast(DeepLabV2, network), PLAIN, network_hw=hw, frame_hw=frame_hw or hw)
+def wrap(network: SegmentationNetwork, hw: tuple[int, int], frame_hw: tuple[int, int] | None = None) -> FrameNetwork:
+    return FrameNetwork(network, PLAIN, network_hw=hw, frame_hw=frame_hw or hw)
 
 
 def frame(*pixels: tuple[int, int, int]) -> Tensor:
@@ -52,6 +51,12 @@ def test_rgb_input_subtracts_mean_and_divides_by_std_in_rgb_order() -> None:
 def test_bgr_input_swaps_channels_before_the_mean_and_does_not_divide() -> None:
     image = FrameInput(INPUT_CONVENTIONS["bgr_caffe"])(frame((255, 0, 128)))
     expected = [128 - 104.00698793, 0 - 116.66876762, 255 - 122.67891434]
+    torch.testing.assert_close(image.flatten(), torch.tensor(expected))
+
+
+def test_bgr_std_swaps_channels_and_keeps_the_constants_of_rgb_in_their_places() -> None:
+    image = FrameInput(INPUT_CONVENTIONS["bgr_std"])(frame((255, 0, 128)))
+    expected = [(128 - 123.675) / 58.395, (0 - 116.28) / 57.12, (255 - 103.53) / 57.375]
     torch.testing.assert_close(image.flatten(), torch.tensor(expected))
 
 
@@ -126,6 +131,21 @@ def test_confidence_is_taken_per_cell_and_upsampled() -> None:
     # Cells: 1 and 1/3; shares of the first cell along the row are 1, 1, 7/8, 5/8, 3/8, 1/8, 0, 0.
     shares = (1.0, 1.0, 0.875, 0.625, 0.375, 0.125, 0.0, 0.0)
     assert confidence[0, 0].tolist() == [round(255 * (share + (1 - share) / 3)) for share in shares]
+
+
+def test_labels_and_confidence_follow_aligned_corners_where_the_network_has_them() -> None:
+    network = PooledChannels(scale=10.0, stride=4)
+    network.align_corners = True
+    frames = torch.zeros(1, 4, 8, 3, dtype=torch.uint8)
+    frames[:, :, :4, 0] = 3
+    frames[:, :, 4:, 1] = 1
+    labels, confidence = wrap(network, (4, 8))(frames)
+    # Logits (30, 0, 0) and (0, 10, 0), share x / 7 of the second: 30 (1 - s) < 10 s from s = 3/4 on.
+    assert labels[0, 0].tolist() == [0] * 6 + [1] * 2
+    assert confidence[0, 0].tolist() == [255] * 8
+    frames[:, :, 4:] = 0
+    _, confidence = wrap(network, (4, 8))(frames)
+    assert confidence[0, 0].tolist() == [round(255 * (1 - x / 7 + x / 21)) for x in range(8)]
 
 
 def test_graph_of_a_real_network_repeats_its_argmax(network: DeepLabV2) -> None:

@@ -1,16 +1,21 @@
 """IAPC on one small batch: which network sees which view, what learns, what is kept, and the moving average."""
 
+import copy
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor, nn
 
+from runtime.images import write_png
 from training.batches import TargetBatch
 from training.checkpoint import NetworkSpec
 from training.class_weights import RareClassWeights
 from training.config import IapcConfig
+from training.data.layouts import folder_images
 from training.device import Compute
+from training.importance import ImportanceMaps, make_importance_maps
 from training.losses import (
     importance_map,
     importance_weighted_loss,
@@ -22,8 +27,8 @@ from training.losses import (
 )
 from training.methods.iapc import Iapc, ema_update
 from training.networks.deeplab_v2 import DeepLabV2
-from training.networks.network import upsample
-from training.prototypes import class_prototypes, prototype_similarity
+from training.networks.network import SegmentationNetwork, upsample
+from training.prototypes import class_prototypes, feature_labels, prototype_similarity
 
 NUM_CLASSES = 11
 MakeIapc = Callable[..., Iapc]
@@ -32,10 +37,10 @@ MakeIapc = Callable[..., Iapc]
 @pytest.fixture
 def make_iapc(network: DeepLabV2, spec: NetworkSpec, compute: Compute) -> MakeIapc:
     def make(*, has_fixed_statistics: bool = False, **settings: float | str) -> Iapc:
-        config = IapcConfig.model_validate({"name": "iapc", **settings})
+        config = IapcConfig.model_validate({"name": "iapc", "importance_view": "crop", **settings})
         prior = torch.arange(1.0, NUM_CLASSES + 1) / 66
         return Iapc(
-            network,
+            copy.deepcopy(network),
             spec.frame_input(),
             config,
             class_prior=prior,
@@ -52,7 +57,19 @@ def batch() -> TargetBatch:
     rng = torch.Generator().manual_seed(0)
     views = [torch.randint(0, 256, (2, 32, 48, 3), dtype=torch.uint8, generator=rng) for _ in range(3)]
     labels = torch.randint(0, 8, (2, 4, 6), generator=rng).repeat_interleave(8, 1).repeat_interleave(8, 2)
-    return TargetBatch(["a", "b"], views[0], views[1], views[2], labels)
+    return TargetBatch(
+        ["a", "b"], memory=views[0], source=views[1], student=views[2], pseudo_labels=labels, importance=None
+    )
+
+
+def source_of(iapc: Iapc) -> SegmentationNetwork:
+    assert iapc.source is not None
+    return iapc.source
+
+
+def view_of(batch: TargetBatch) -> Tensor:
+    assert batch.source is not None
+    return batch.source
 
 
 def weights_of(network: nn.Module) -> dict[str, Tensor]:
@@ -61,6 +78,11 @@ def weights_of(network: nn.Module) -> dict[str, Tensor]:
 
 def same(first: dict[str, Tensor], second: dict[str, Tensor]) -> bool:
     return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
+
+
+def modes_of(network: nn.Module) -> set[bool]:
+    """Which of a network's batch-norm layers normalise by the batch."""
+    return {module.training for module in network.modules() if isinstance(module, nn.BatchNorm2d)}
 
 
 def shake(network: nn.Module, *, seed: int) -> None:
@@ -74,29 +96,39 @@ def shake(network: nn.Module, *, seed: int) -> None:
 def expected_terms(iapc: Iapc, batch: TargetBatch, config: IapcConfig) -> dict[str, Tensor]:
     """The four terms from the published functions, view by view."""
     with torch.no_grad():
-        source = iapc.source(iapc.frame_input(batch.source))
+        source_logits = source_of(iapc).logits(iapc.frame_input(view_of(batch)))
         memory = iapc.memory(iapc.frame_input(batch.memory))
         student = iapc.student(iapc.frame_input(batch.student))
-    log_probs = upsample(student.logits, (32, 48)).log_softmax(dim=1)
+    corners = iapc.student.align_corners
+    log_probs = upsample(student.logits, (32, 48), align_corners=corners).log_softmax(dim=1)
     weights = RareClassWeights(NUM_CLASSES, boost=7.0, device=torch.device("cpu")).update(batch.pseudo_labels)
-    prototypes = class_prototypes(memory.features, memory.logits.argmax(dim=1), NUM_CLASSES)
+    remembered = feature_labels(memory.logits, (32, 48), (4, 6), align_corners=corners)
+    prototypes = class_prototypes(memory.features, remembered, NUM_CLASSES)
     similarity = prototype_similarity(student.features, prototypes, config.absent)
-    importance = importance_map(upsample(source.logits, (32, 48)), config.importance)
+    importance = importance_map(upsample(source_logits, (32, 48), align_corners=corners), config.importance)
     agreed = nearest_labels(similarity.argmax(dim=1), (32, 48))
     return {
         "importance_weighted": importance_weighted_loss(log_probs, batch.pseudo_labels, importance, weights),
         "information": information_maximisation_loss(log_probs),
-        "symmetric": prototype_symmetric_loss(log_probs, similarity, temperature=config.temperature),
+        "symmetric": prototype_symmetric_loss(
+            log_probs, similarity, temperature=config.temperature, align_corners=corners
+        ),
         "enhanced": prototype_enhanced_loss(log_probs, agreed, batch.pseudo_labels, weights),
     }
 
 
+@pytest.mark.parametrize("align_corners", [False, True])
 @pytest.mark.parametrize(
     "settings", [{}, {"importance": "margin", "absent": "zero", "temperature": 1.0}], ids=["corrected", "paper"]
 )
 def test_each_term_sees_its_views_and_has_its_weight(
-    make_iapc: MakeIapc, batch: TargetBatch, settings: dict[str, float | str]
+    make_iapc: MakeIapc,
+    network: DeepLabV2,
+    batch: TargetBatch,
+    settings: dict[str, float | str],
+    align_corners: bool,
 ) -> None:
+    network.align_corners = align_corners
     weights = {"importance_weighted": 2.0, "information": 3.0, "symmetric": 5.0, "enhanced": 7.0}
     # Fixed statistics: a forward pass then changes nothing, and can be repeated.
     iapc = make_iapc(has_fixed_statistics=True, **weights, **settings)
@@ -133,7 +165,7 @@ def test_only_the_student_learns_and_its_scales_and_offsets_do_not(make_iapc: Ma
     for name, parameter in iapc.student.named_parameters():
         is_affine = isinstance(layers[name.rpartition(".")[0]], nn.BatchNorm2d)
         assert (parameter.grad is None) == is_affine, name
-    others = [*iapc.source.parameters(), *iapc.memory.parameters()]
+    others = [*source_of(iapc).parameters(), *iapc.memory.parameters()]
     assert all(parameter.grad is None for parameter in others)
 
 
@@ -142,31 +174,36 @@ def test_source_normalises_by_its_statistics_and_the_others_by_the_batch_unless_
     make_iapc: MakeIapc, batch: TargetBatch, has_fixed_statistics: bool
 ) -> None:
     iapc = make_iapc(has_fixed_statistics=has_fixed_statistics)
-    before = weights_of(iapc.source)
+    before = weights_of(source_of(iapc))
     iapc.losses(batch)
-    assert same(weights_of(iapc.source), before)
+    assert same(weights_of(source_of(iapc)), before)
     assert same(weights_of(iapc.student), before) == has_fixed_statistics
-    assert (iapc.source.training, iapc.memory.training) == (False, not has_fixed_statistics)
+    assert modes_of(source_of(iapc)) == {False}
+    for network in (iapc.memory, iapc.student):
+        assert modes_of(network) == {not has_fixed_statistics}
     assert iapc.student.training is not has_fixed_statistics
+    assert not iapc.memory.training
 
 
 def test_networks_start_equal_and_share_no_tensor(make_iapc: MakeIapc) -> None:
     iapc = make_iapc()
-    assert same(weights_of(iapc.source), weights_of(iapc.student))
-    assert same(weights_of(iapc.source), weights_of(iapc.memory))
-    pointers = [tensor.data_ptr() for net in (iapc.source, iapc.memory, iapc.student) for tensor in net.parameters()]
+    assert same(weights_of(source_of(iapc)), weights_of(iapc.student))
+    assert same(weights_of(source_of(iapc)), weights_of(iapc.memory))
+    pointers = [
+        tensor.data_ptr() for net in (source_of(iapc), iapc.memory, iapc.student) for tensor in net.parameters()
+    ]
     assert len(pointers) == len(set(pointers))
 
 
 def test_after_a_step_the_memory_moves_towards_the_student_and_the_source_stays(make_iapc: MakeIapc) -> None:
     iapc = make_iapc(ema_momentum=0.75)
-    start = iapc.source.get_parameter("classifier.0.weight").detach().clone()
+    start = source_of(iapc).get_parameter("classifier.0.weight").detach().clone()
     with torch.no_grad():
         iapc.student.get_parameter("classifier.0.weight").add_(4.0)
     iapc.after_step()
     torch.testing.assert_close(iapc.memory.get_parameter("classifier.0.weight").detach(), start + 1.0)
     torch.testing.assert_close(iapc.student.get_parameter("classifier.0.weight").detach(), start + 4.0)
-    assert torch.equal(iapc.source.get_parameter("classifier.0.weight"), start)
+    assert torch.equal(source_of(iapc).get_parameter("classifier.0.weight"), start)
 
 
 def test_state_holds_memory_and_class_weights(make_iapc: MakeIapc, batch: TargetBatch) -> None:
@@ -181,6 +218,40 @@ def test_state_holds_memory_and_class_weights(make_iapc: MakeIapc, batch: Target
     weights = [iapc.class_weights.update(batch.pseudo_labels) for iapc in (first, second)]
     assert torch.equal(weights[0], weights[1])
     assert float(first.class_weights.often.max()) > 1.5
+
+
+def test_importance_judged_on_the_frame_is_that_of_the_crop_where_the_crop_is_the_frame(
+    make_iapc: MakeIapc, network: DeepLabV2, spec: NetworkSpec, batch: TargetBatch, compute: Compute, tmp_path: Path
+) -> None:
+    (tmp_path / "frames").mkdir()
+    for number, view in enumerate(view_of(batch)):
+        write_png(tmp_path / f"frames/{number}.png", view.numpy())
+    maps = ImportanceMaps(tmp_path / "maps")
+    frames = folder_images(tmp_path / "frames")
+    make_importance_maps(network.eval(), spec, frames, maps, form="prob_ratio", compute=compute)
+    judged = batch._replace(source=None, importance=torch.stack([torch.from_numpy(maps.importance(n)) for n in (0, 1)]))
+    certain = judged._replace(importance=torch.full((2, 32, 48), 255, dtype=torch.uint8))
+
+    def terms_of(given: TargetBatch, view: str) -> dict[str, float]:
+        iapc = make_iapc(has_fixed_statistics=True, importance_view=view)
+        return {name: float(term.detach()) for name, term in iapc.losses(given).items()}
+
+    crop, frame, upper = terms_of(batch, "crop"), terms_of(judged, "frame"), terms_of(certain, "frame")
+    weighted = "importance_weighted"
+    # The term is linear in importance, which 8 bits move by 1/510 at most.
+    assert frame.pop(weighted) == pytest.approx(crop[weighted], abs=upper[weighted] / 510 + 1e-6)
+    assert crop.pop(weighted) < 0.9 * upper[weighted]
+    assert frame == pytest.approx(crop, rel=1e-5)
+
+
+def test_source_network_is_kept_only_where_it_judges_crops(make_iapc: MakeIapc, batch: TargetBatch) -> None:
+    assert make_iapc(importance_view="crop").source is not None
+    iapc = make_iapc(importance_view="frame", has_fixed_statistics=True)
+    assert iapc.source is None
+    # Without maps, as where the term has no weight, every pixel counts in full.
+    certain = batch._replace(importance=torch.full((2, 32, 48), 255, dtype=torch.uint8))
+    other = make_iapc(importance_view="frame", has_fixed_statistics=True)
+    assert torch.equal(iapc.losses(batch)["importance_weighted"], other.losses(certain)["importance_weighted"])
 
 
 def layer(value: float, running_mean: float) -> nn.BatchNorm2d:

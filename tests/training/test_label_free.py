@@ -1,7 +1,6 @@
 """Label-free scores of networks whose logits are written down, and the share of target statistics they choose."""
 
 import math
-from typing import cast
 
 import pytest
 import torch
@@ -10,13 +9,12 @@ from torch import Tensor, nn
 from training.batch_norm import Statistics, read_statistics
 from training.device import Compute
 from training.label_free import LabelFreeScores, best_share, choose_share, score
-from training.networks.deeplab_v2 import DeepLabV2
-from training.networks.network import NetworkOutput
+from training.networks.network import NetworkOutput, SegmentationNetwork
 
 LN2 = math.log(2.0)
 
 
-class Written(nn.Module):
+class Written(SegmentationNetwork):
     """Logits are the image itself plus a bias that stays where it is when the image is mirrored."""
 
     def __init__(self, bias: Tensor | float = 0.0) -> None:
@@ -27,7 +25,7 @@ class Written(nn.Module):
         return NetworkOutput(logits=image + self.bias, features=image)
 
 
-class Normalised(nn.Module):
+class Normalised(SegmentationNetwork):
     """Logits are the batch-normalised image."""
 
     def __init__(self) -> None:
@@ -43,7 +41,7 @@ def pixels(*probs: tuple[float, ...]) -> Tensor:
 
 
 def scores_of(compute: Compute, *images: Tensor, bias: Tensor | float = 0.0) -> LabelFreeScores:
-    return score(cast(DeepLabV2, Written(bias)), images, compute)
+    return score(Written(bias), images, compute)
 
 
 def test_entropy_is_the_mean_in_nats(compute: Compute) -> None:
@@ -93,7 +91,7 @@ def test_classes_are_counted_over_all_batches(compute: Compute) -> None:
 
 def test_scores_leave_the_network_in_evaluation_mode_and_without_gradients(compute: Compute) -> None:
     network = Normalised().train()
-    score(cast(DeepLabV2, network), [torch.rand(1, 2, 2, 2)], compute)
+    score(network, [torch.rand(1, 2, 2, 2)], compute)
     assert not network.norm.training
     assert network.norm.weight.grad is None
 
@@ -133,9 +131,7 @@ def test_share_with_the_surest_predictions_is_chosen(
 ) -> None:
     network = Normalised()
     image = torch.tensor([[[first_channel], [[0.0, 0.0]]]])
-    share, scores = choose_share(
-        cast(DeepLabV2, network), [image], source=means(0.0), target=means(target_mean), compute=compute
-    )
+    share, scores = choose_share(network, [image], source=means(0.0), target=means(target_mean), compute=compute)
     assert share == expected
     assert {0.0, 0.5, 1.0} <= scores.keys()
     assert scores[share].entropy == min(found.entropy for found in scores.values())
@@ -143,9 +139,7 @@ def test_share_with_the_surest_predictions_is_chosen(
 
 def test_network_is_left_with_its_source_statistics(compute: Compute) -> None:
     network = Normalised()
-    choose_share(
-        cast(DeepLabV2, network), [torch.rand(1, 2, 2, 2)], source=means(3.0), target=means(9.0), compute=compute
-    )
+    choose_share(network, [torch.rand(1, 2, 2, 2)], source=means(3.0), target=means(9.0), compute=compute)
     assert read_statistics(network)["norm"][0].tolist() == [3.0, 0.0]
 
 

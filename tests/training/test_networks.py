@@ -87,3 +87,19 @@ def test_upsampling_is_bilinear_between_pixel_centres() -> None:
 
 def test_upsampling_returns_float32() -> None:
     assert upsample(torch.zeros(1, 2, 2, 2, dtype=torch.bfloat16), (4, 4)).dtype == torch.float32
+
+
+def test_upsampling_aligns_corners_where_it_is_asked_to() -> None:
+    logits = torch.tensor([[[[0.0, 3.0]]]])
+    assert upsample(logits, (1, 4), align_corners=True).flatten().tolist() == pytest.approx([0.0, 1.0, 2.0, 3.0])
+
+
+def test_logits_of_the_right_size_are_left_as_they_are() -> None:
+    logits = torch.rand(1, 2, 3, 4)
+    assert torch.equal(upsample(logits, (3, 4)), logits)
+
+
+def test_logits_alone_are_those_of_the_forward_pass(network: DeepLabV2) -> None:
+    image = torch.rand(1, 3, 32, 40)
+    with torch.no_grad():
+        assert torch.equal(network.eval().logits(image), network(image).logits)

@@ -1,30 +1,32 @@
 """Offline pseudo-labels: what is summed, what is written, and what is not made twice."""
 
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
-from torch import Tensor, nn
+from torch import Tensor
 
 from runtime.errors import DataError
 from runtime.images import write_png
 from runtime.manifest import InputConvention
+from training.checkpoint import NetworkSpec
+from training.config import PseudoLabelConfig
 from training.data.files import ImageFiles
 from training.data.layouts import folder_images
 from training.device import Compute
 from training.frame_network import FrameInput
-from training.networks.deeplab_v2 import DeepLabV2
-from training.networks.network import NetworkOutput
+from training.networks.config import DeepLabV2Config
+from training.networks.network import NetworkOutput, SegmentationNetwork
 from training.pseudo_labels import PseudoLabels, label_frame, make_pseudo_labels
 
-PLAIN = FrameInput(InputConvention(channel_order="rgb", mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0)))
+RAW = InputConvention(channel_order="rgb", mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
+PLAIN = FrameInput(RAW)
 SCALES = (1.0, 1.25, 0.75)
 
 
-class Written(nn.Module):
+class Written(SegmentationNetwork):
     """Logits are the image, scaled, plus a bias by image width that stays in place when the image is mirrored."""
 
     def __init__(self, scale: float = 1.0, biases: dict[int, Tensor] | None = None) -> None:
@@ -37,9 +39,11 @@ class Written(nn.Module):
         return NetworkOutput(logits=image * self.scale + self.biases.get(image.shape[3], 0.0), features=image)
 
 
-def label(network: nn.Module, frames: Tensor, *, scales: tuple[float, ...] = (1.0,), mirror: bool = False) -> Tensor:
+def label(
+    network: SegmentationNetwork, frames: Tensor, *, scales: tuple[float, ...] = (1.0,), mirror: bool = False
+) -> Tensor:
     network_hw = (int(frames.shape[1]), int(frames.shape[2]))
-    return label_frame(cast(DeepLabV2, network), PLAIN, frames, network_hw=network_hw, scales=scales, mirror=mirror)
+    return label_frame(network, PLAIN, frames, network_hw=network_hw, scales=scales, mirror=mirror)
 
 
 def striped(hw: tuple[int, int] = (32, 48)) -> Tensor:
@@ -56,10 +60,37 @@ def test_every_scale_is_seen_as_it_is_and_mirrored() -> None:
     assert network.seen == [(32, 48), (32, 48), (40, 60), (40, 60), (24, 36), (24, 36)]
 
 
+@pytest.mark.parametrize(
+    ("multiple", "expected"),
+    [(1, [(32, 48), (40, 60), (24, 36), (8, 8)]), (16, [(32, 48), (32, 64), (32, 32), (16, 16)])],
+)
+def test_every_scale_is_a_multiple_of_what_the_network_needs(multiple: int, expected: list[tuple[int, int]]) -> None:
+    network = Written()
+    network.size_multiple = multiple
+    labels = label(network, striped(), scales=(*SCALES, 0.1))
+    assert network.seen == expected
+    assert labels.shape == (1, 32, 48)
+
+
+def test_probabilities_are_upsampled_between_corners_where_the_network_aligns_them() -> None:
+    # Two cells, sure of class 0 and at 0.6 for class 1; aligned, pixel x of 16 has share x / 15 of the second.
+    said = torch.tensor([[1.0, 0.4], [0.0, 0.6], [0.0, 0.0]]).clamp(min=1e-30).log().view(1, 3, 1, 2)
+
+    class Cells(SegmentationNetwork):
+        def forward(self, image: Tensor) -> NetworkOutput:
+            return NetworkOutput(logits=said, features=said)
+
+    network = Cells()
+    found = []
+    for align_corners in (False, True):
+        network.align_corners = align_corners
+        found.append(int((label(network, torch.zeros(1, 8, 16, 3, dtype=torch.uint8))[0, 0] == 0).sum()))
+    # Class 1 wins from share 5/6 on: aligned from pixel 13; else cell centres lie at 3.5 and 11.5, so from 10.17.
+    assert found == [11, 13]
+
+
 def test_labels_have_the_frames_size_and_are_train_ids() -> None:
-    labels = label_frame(
-        cast(DeepLabV2, Written()), PLAIN, striped((40, 60)), network_hw=(24, 36), scales=(1.0,), mirror=False
-    )
+    labels = label_frame(Written(), PLAIN, striped((40, 60)), network_hw=(24, 36), scales=(1.0,), mirror=False)
     assert (labels.shape, labels.dtype) == ((1, 40, 60), torch.uint8)
     assert labels[0, 0, [0, 30, 59]].tolist() == [0, 1, 2]
 
@@ -98,7 +129,7 @@ def test_probabilities_are_upsampled_between_pixel_centres() -> None:
     network = Written(0.0, {16: said.repeat_interleave(8, dim=3)})
     frames = torch.zeros(1, 32, 32, 3, dtype=torch.uint8)
 
-    class TwoClasses(nn.Module):
+    class TwoClasses(SegmentationNetwork):
         def forward(self, image: Tensor) -> NetworkOutput:
             return network(image[:, :2])  # type: ignore[no-any-return]
 
@@ -107,17 +138,12 @@ def test_probabilities_are_upsampled_between_pixel_centres() -> None:
     assert labels[0, 0].tolist() == [0] * 16 + [1] * 16
 
 
-def make(frames: ImageFiles, labels: PseudoLabels, compute: Compute, network: nn.Module) -> None:
-    make_pseudo_labels(
-        cast(DeepLabV2, network),
-        PLAIN,
-        frames,
-        labels,
-        network_hw=(32, 48),
-        scales=(1.0,),
-        mirror=True,
-        compute=compute,
+def make(frames: ImageFiles, labels: PseudoLabels, compute: Compute, network: SegmentationNetwork) -> None:
+    spec = NetworkSpec(
+        model=DeepLabV2Config(kind="deeplab_v2", backbone="resnet18", input=RAW, network_hw=(32, 48)),
+        label_space="camvid11",
     )
+    make_pseudo_labels(network, spec, frames, labels, PseudoLabelConfig(scales=(1.0,), mirror=True), compute)
 
 
 @pytest.fixture

@@ -23,6 +23,7 @@ from torch.utils.data import Dataset
 from training.checkpoint import read_tensors
 from training.config import OptimizerConfig
 from training.device import Compute
+from training.networks.network import NetworkOutput, SegmentationNetwork
 from training.trainer import Run, train
 
 ROOT = Path(__file__).parents[2]
@@ -58,15 +59,17 @@ class NumberBatches(Dataset[Numbers]):
         return Numbers([f"a{step}", f"b{step}"], inputs, targets * (math.nan if step == self.nan_at else 1.0))
 
 
-class Student(nn.Module):
+class Student(SegmentationNetwork):
+    head = "classifier"
+
     def __init__(self) -> None:
         super().__init__()
         self.trunk = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU())
         self.classifier = nn.Conv2d(4, 1, 1)
 
-    def forward(self, inputs: Tensor) -> Tensor:
-        result: Tensor = self.classifier(self.trunk(inputs))
-        return result
+    def forward(self, image: Tensor) -> NetworkOutput:
+        features = self.trunk(image)
+        return NetworkOutput(logits=self.classifier(features), features=features)
 
 
 class Regression:
@@ -80,7 +83,7 @@ class Regression:
         self.average = torch.ones(1)
 
     def losses(self, batch: Numbers) -> dict[str, Tensor]:
-        error = (self.student(batch.inputs) - batch.targets).square().mean()
+        error = (self.student.logits(batch.inputs) - batch.targets).square().mean()
         drift = (self.bias - self.average).square().sum()
         return {"drift": 0.5 * drift, "squared_error": error}
 

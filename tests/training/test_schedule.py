@@ -2,9 +2,10 @@
 
 import pytest
 import torch
-from torch import optim
+from torch import nn, optim
 
 from training.networks.deeplab_v2 import DeepLabV2
+from training.networks.network import SegmentationNetwork
 from training.schedule import learning_rate_factor, parameter_groups, set_learning_rate
 
 
@@ -25,24 +26,52 @@ def test_power_one_decays_linearly() -> None:
 
 
 def test_groups_hold_every_trainable_tensor_once(network: DeepLabV2) -> None:
-    groups = parameter_groups(network, learning_rate=1e-4, head_multiplier=10.0)
+    groups = parameter_groups(network, learning_rate=1e-4, backbone_multiplier=1.0, head_multiplier=10.0)
     held = [id(parameter) for group in groups for parameter in group["params"]]  # type: ignore[attr-defined]
     assert len(held) == len(set(held))
     assert set(held) == {id(parameter) for parameter in network.parameters()}
 
 
 def test_head_learns_at_its_multiple_and_holds_the_classifier_alone(network: DeepLabV2) -> None:
-    trunk, head = parameter_groups(network, learning_rate=1e-4, head_multiplier=10.0)
+    trunk, head = parameter_groups(network, learning_rate=1e-4, backbone_multiplier=1.0, head_multiplier=10.0)
     assert (trunk["lr"], trunk["base_lr"]) == (1e-4, 1e-4)
     assert (head["lr"], head["base_lr"]) == (1e-3, 1e-3)
     head_ids = {id(parameter) for parameter in head["params"]}  # type: ignore[attr-defined]
     assert head_ids == {id(parameter) for parameter in network.classifier.parameters()}
 
 
+def test_trunk_learns_at_its_own_multiple(network: DeepLabV2) -> None:
+    trunk, head = parameter_groups(network, learning_rate=0.5, backbone_multiplier=3.0, head_multiplier=10.0)
+    assert (trunk["lr"], trunk["base_lr"]) == (1.5, 1.5)
+    assert (head["lr"], head["base_lr"]) == (5.0, 5.0)
+
+
+class Nested(SegmentationNetwork):
+    def __init__(self, head: str) -> None:
+        super().__init__()
+        self.decoder = nn.ModuleDict({"head": nn.Linear(1, 1), "head2": nn.Linear(1, 1)})
+        self.head = head
+
+
+@pytest.mark.parametrize(
+    ("head", "expected"),
+    [
+        ("", set()),
+        ("decoder.head", {"decoder.head.weight", "decoder.head.bias"}),
+        ("decoder.head.bias", {"decoder.head.bias"}),
+    ],
+)
+def test_head_is_the_module_of_that_name_and_nothing_that_starts_alike(head: str, expected: set[str]) -> None:
+    network = Nested(head)
+    _, group = parameter_groups(network, learning_rate=1.0, backbone_multiplier=1.0, head_multiplier=2.0)
+    names = {id(parameter): name for name, parameter in network.named_parameters()}
+    assert {names[id(parameter)] for parameter in group["params"]} == expected  # type: ignore[attr-defined]
+
+
 def test_frozen_parameters_are_in_no_group(network: DeepLabV2) -> None:
     network.stem.requires_grad_(False)
     network.classifier[0].requires_grad_(False)
-    groups = parameter_groups(network, learning_rate=1.0, head_multiplier=1.0)
+    groups = parameter_groups(network, learning_rate=1.0, backbone_multiplier=1.0, head_multiplier=1.0)
     held = {id(parameter) for group in groups for parameter in group["params"]}  # type: ignore[attr-defined]
     assert held == {id(parameter) for parameter in network.parameters() if parameter.requires_grad}
 

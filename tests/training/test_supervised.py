@@ -36,6 +36,17 @@ def test_loss_is_the_mean_over_labelled_pixels(supervised: Supervised) -> None:
     torch.testing.assert_close(loss, F.cross_entropy(logits[:, :, 16:], labels[:, 16:]))
 
 
+def test_logits_are_upsampled_as_the_network_wants_it(supervised: Supervised) -> None:
+    given = batch(torch.randint(0, 11, (2, 32, 48), generator=torch.Generator().manual_seed(1)))
+    supervised.student.eval().align_corners = True
+    with torch.no_grad():
+        logits = supervised.student.logits(supervised.frame_input(given.images))
+        loss = supervised.losses(given)["cross_entropy"]
+    expected = F.cross_entropy(upsample(logits, (32, 48), align_corners=True), given.labels)
+    torch.testing.assert_close(loss, expected)
+    assert float((loss - F.cross_entropy(upsample(logits, (32, 48)), given.labels)).abs()) > 1e-4
+
+
 def test_batch_without_a_labelled_pixel_costs_nothing(supervised: Supervised) -> None:
     loss = supervised.losses(batch(torch.full((2, 32, 48), IGNORE_INDEX)))["cross_entropy"]
     torch.autograd.backward(loss)
@@ -46,8 +57,8 @@ def test_batch_without_a_labelled_pixel_costs_nothing(supervised: Supervised) ->
 
 
 def test_a_network_that_knows_nothing_costs_log_of_the_number_of_classes(supervised: Supervised) -> None:
-    for branch in supervised.student.classifier:
-        torch.nn.init.zeros_(branch.get_parameter("weight"))
+    for branch in range(4):
+        torch.nn.init.zeros_(supervised.student.get_parameter(f"classifier.{branch}.weight"))
     loss = supervised.losses(batch(torch.zeros(2, 32, 48, dtype=torch.int64)))["cross_entropy"]
     assert float(loss.detach()) == pytest.approx(math.log(11), rel=1e-5)
 

@@ -16,6 +16,7 @@ from runtime.errors import CheckpointError, TrainingError
 from training.checkpoint import read_tensors
 from training.config import OptimizerConfig
 from training.device import Compute
+from training.networks.network import SegmentationNetwork
 from training.trainer import Run, train
 
 STEPS = 12
@@ -36,13 +37,17 @@ class Factors(Dataset[Factor]):
         return Factor([f"a{step}", f"b{step}"], math.nan if step == self.nan_at else 1.0)
 
 
+class TwoWeights(SegmentationNetwork):
+    head = "classifier"
+
+
 @dataclass
 class Weights:
     """Two weights w, one of them the classifier; the terms sum up to slope * w for each."""
 
     slope: float = 1.0
     start: float = 0.0
-    student: nn.Module = field(default_factory=nn.Module)
+    student: TwoWeights = field(default_factory=TwoWeights)
     num_steps: int = 0
 
     def __post_init__(self) -> None:

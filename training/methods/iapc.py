@@ -10,6 +10,8 @@ from collections.abc import Mapping
 
 import torch
 from torch import Tensor
+from torch.optim.swa_utils import get_ema_multi_avg_fn
+from torch.profiler import record_function
 
 from training.batch_norm import freeze_affine, use_batch_statistics
 from training.batches import TargetBatch
@@ -27,7 +29,7 @@ from training.losses import (
     prototype_symmetric_loss,
 )
 from training.networks.network import NetworkOutput, SegmentationNetwork, upsample
-from training.prototypes import class_prototypes, prototype_similarity
+from training.prototypes import class_prototypes, feature_labels, prototype_similarity
 
 __all__ = ["Iapc"]
 
@@ -48,19 +50,19 @@ class Iapc:
         """Make the three networks.
 
         Args:
-            source: the source network, statistics already blended; it is kept and frozen.
+            source: the source network, statistics already blended; it becomes the student.
             frame_input: its input convention.
             config: weights and forms of the terms.
             class_prior: (C,) class frequencies of the pseudo-labels, for the optional diversity term.
             has_fixed_statistics: normalise the student by its stored statistics instead of the batch's.
             compute: device and precision.
         """
-        self.source = source.eval().requires_grad_(False) if config.importance_view == "crop" else None
+        self.source = copy.deepcopy(source).eval().requires_grad_(False) if config.judged_view == "crop" else None
         self.memory = copy.deepcopy(source).eval().requires_grad_(False)
         if not has_fixed_statistics:
             # As in the authors' code; copied buffers would do as well, which it never uses.
             use_batch_statistics(self.memory)
-        self.student = copy.deepcopy(source).requires_grad_(True).train(not has_fixed_statistics)
+        self.student = source.requires_grad_(True).train(not has_fixed_statistics)
         freeze_affine(self.student)
         self.frame_input = frame_input
         self.config = config
@@ -70,17 +72,28 @@ class Iapc:
         self.clean: Tensor | None = None
 
     def losses(self, batch: TargetBatch) -> dict[str, Tensor]:
-        """The weighted terms `importance_weighted`, `information`, `symmetric` and `enhanced`."""
+        """The weighted terms `importance_weighted` and `information`; with prototypes `symmetric` and `enhanced`."""
         self.clean = batch.clean
         hw = (int(batch.pseudo_labels.shape[1]), int(batch.pseudo_labels.shape[2]))
         with torch.no_grad(), self.compute.autocast():
-            importance = self._importance(batch, hw)
-            memory: NetworkOutput = self.memory(self.frame_input(batch.memory))
-        with self.compute.autocast():
+            with record_function("source forward"):
+                importance = self._importance(batch, hw)
+            with record_function("memory forward"):
+                memory = self._remember(batch)
+        with record_function("student forward"), self.compute.autocast():
             student: NetworkOutput = self.student(self.frame_input(batch.student))
-        # Once for all terms: at crop resolution this is the dearest operation of the step after the networks.
-        log_probs = upsample(student.logits, hw, align_corners=self.student.align_corners).log_softmax(dim=1)
-        return self._terms(log_probs, self._similarity(student, memory), importance, batch.pseudo_labels)
+        with record_function("losses"):
+            # Once for all terms: at crop resolution this is the dearest operation of the step after the networks.
+            log_probs = upsample(student.logits, hw, align_corners=self.student.align_corners).log_softmax(dim=1)
+            similarity = None if memory is None else self._similarity(student, memory, hw)
+            return self._terms(log_probs, similarity, importance, batch.pseudo_labels)
+
+    def _remember(self, batch: TargetBatch) -> NetworkOutput | None:
+        """What the memory network sees; None where no term needs prototypes."""
+        if self.config.symmetric == 0 and self.config.enhanced == 0:
+            return None
+        output: NetworkOutput = self.memory(self.frame_input(batch.memory))
+        return output
 
     def _importance(self, batch: TargetBatch, hw: tuple[int, int]) -> Tensor:
         if batch.importance is not None:
@@ -90,41 +103,35 @@ class Iapc:
         logits = self.source.logits(self.frame_input(batch.source))
         return importance_map(upsample(logits, hw, align_corners=self.source.align_corners), self.config.importance)
 
-    def _similarity(self, student: NetworkOutput, memory: NetworkOutput) -> Tensor:
-        """Similarity of student features to the memory's prototypes.
-
-        The reference code takes the memory's labels from logits upsampled to the crop and sampled down again;
-        the argmax at feature resolution is the same up to half a cell, and free.
-        """
-        num_classes = memory.logits.shape[1]
-        labels = nearest_labels(memory.logits.argmax(dim=1), (memory.features.shape[2], memory.features.shape[3]))
-        prototypes = class_prototypes(memory.features.float(), labels, num_classes)
+    def _similarity(self, student: NetworkOutput, memory: NetworkOutput, hw: tuple[int, int]) -> Tensor:
+        """Similarity of student features to the memory's prototypes."""
+        features_hw = (memory.features.shape[2], memory.features.shape[3])
+        labels = feature_labels(memory.logits, hw, features_hw, align_corners=self.memory.align_corners)
+        prototypes = class_prototypes(memory.features.float(), labels, memory.logits.shape[1])
         return prototype_similarity(student.features.float(), prototypes, self.config.absent)
 
     def _terms(
-        self, log_probs: Tensor, similarity: Tensor, importance: Tensor, pseudo_labels: Tensor
+        self, log_probs: Tensor, similarity: Tensor | None, importance: Tensor, pseudo_labels: Tensor
     ) -> dict[str, Tensor]:
         config = self.config
         class_weights = self.class_weights.update(pseudo_labels)
-        hw = (int(log_probs.shape[2]), int(log_probs.shape[3]))
-        prototype_labels = nearest_labels(similarity.argmax(dim=1), hw)
         information = config.information * information_maximisation_loss(log_probs)
         if config.diversity > 0:
             information = information + config.diversity * prior_divergence(log_probs, self.class_prior)
-        return {
+        terms = {
             "importance_weighted": config.importance_weighted
             * importance_weighted_loss(log_probs, pseudo_labels, importance, class_weights),
             "information": information,
-            "symmetric": config.symmetric
-            * prototype_symmetric_loss(
-                log_probs,
-                similarity,
-                temperature=config.temperature,
-                align_corners=self.student.align_corners,
-            ),
-            "enhanced": config.enhanced
-            * prototype_enhanced_loss(log_probs, prototype_labels, pseudo_labels, class_weights),
         }
+        if similarity is None:
+            return terms
+        hw = (int(log_probs.shape[2]), int(log_probs.shape[3]))
+        prototype_labels = nearest_labels(similarity.argmax(dim=1), hw)
+        symmetric = prototype_symmetric_loss(
+            log_probs, similarity, temperature=config.temperature, align_corners=self.student.align_corners
+        )
+        enhanced = prototype_enhanced_loss(log_probs, prototype_labels, pseudo_labels, class_weights)
+        return {**terms, "symmetric": config.symmetric * symmetric, "enhanced": config.enhanced * enhanced}
 
     @torch.no_grad()
     def after_step(self) -> None:
@@ -152,7 +159,7 @@ class Iapc:
 
 def ema_update(memory: torch.nn.Module, student: torch.nn.Module, *, momentum: float) -> None:
     """`momentum * memory + (1 - momentum) * student` for parameters; buffers are copied (authors' code)."""
-    for mean, weight in zip(memory.parameters(), student.parameters(), strict=True):
-        mean.lerp_(weight, 1.0 - momentum)
+    move = get_ema_multi_avg_fn(momentum)  # type: ignore[no-untyped-call]
+    move(list(memory.parameters()), list(student.parameters()), None)
     for kept, buffer in zip(memory.buffers(), student.buffers(), strict=True):
         kept.copy_(buffer)

@@ -28,7 +28,8 @@ class Supervised:
         with self.compute.autocast():
             logits = self.student(self.frame_input(batch.images)).logits
         hw = (int(batch.labels.shape[1]), int(batch.labels.shape[2]))
-        total = F.cross_entropy(upsample(logits, hw), batch.labels, ignore_index=IGNORE_INDEX, reduction="sum")
+        logits = upsample(logits, hw, align_corners=self.student.align_corners)
+        total = F.cross_entropy(logits, batch.labels, ignore_index=IGNORE_INDEX, reduction="sum")
         return {"cross_entropy": total / (batch.labels != IGNORE_INDEX).sum().clamp(min=1)}
 
     def after_step(self) -> None:

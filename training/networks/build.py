@@ -19,7 +19,14 @@ def build_network(config: ModelConfig, num_classes: int, *, imagenet: bool = Fal
     """
     match config:
         case DeepLabV2Config():
-            return DeepLabV2(config.backbone, num_classes, imagenet=imagenet)
+            return DeepLabV2(
+                config.backbone,
+                num_classes,
+                trunk=config.trunk,
+                branches=config.branches,
+                head=config.head,
+                imagenet=imagenet,
+            )
         case SmpConfig() | FactoryConfig():
             raise NotImplementedError
         case _:

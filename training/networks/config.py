@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, PositiveInt
+from pydantic import Field, PositiveInt, model_validator
 
 from runtime.config import StrictModel
 from runtime.manifest import InputConvention
@@ -12,6 +12,7 @@ __all__ = [
     "Backbone",
     "DeepLabV2Config",
     "FactoryConfig",
+    "Head",
     "InputName",
     "ModelConfig",
     "SmpConfig",
@@ -20,8 +21,9 @@ __all__ = [
 
 Hw = tuple[PositiveInt, PositiveInt]
 Backbone = Literal["resnet18", "resnet34", "resnet50", "resnet101"]
-Trunk = Literal["torchvision", "caffe"]
-InputName = Literal["rgb_imagenet", "bgr_caffe", "bgr_std"]
+Trunk = Literal["torchvision", "contracted", "caffe", "deep_stem"]
+Head = Literal["sum", "module2", "module2_bn"]
+InputName = Literal["rgb_imagenet", "bgr_caffe", "bgr_std", "rgb_unit"]
 
 _MEAN, _STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 INPUT_CONVENTIONS: dict[InputName, InputConvention] = {
@@ -31,6 +33,8 @@ INPUT_CONVENTIONS: dict[InputName, InputConvention] = {
     ),
     # ImageNet's RGB constants on BGR channels is what CRST's code does, not a slip of ours.
     "bgr_std": InputConvention(channel_order="bgr", mean=_MEAN, std=_STD),
+    # ProDA's code: values of 0..1, no mean subtracted.
+    "rgb_unit": InputConvention(channel_order="rgb", mean=(0.0, 0.0, 0.0), std=(255.0, 255.0, 255.0)),
 }
 
 
@@ -54,11 +58,32 @@ class DeepLabV2Config(_Fed):
     kind: Literal["deeplab_v2"]
     backbone: Backbone
     trunk: Trunk = "torchvision"
-    """`caffe` strides on the first 1x1 convolution and pools with ceil_mode, as most public checkpoints need."""
+    """Whose form of the ResNet, which its weights do not tell. `caffe` strides on the first 1x1 convolution and pools
+    rounding up, as most public checkpoints need; `contracted` halves the dilation of the first block of layer3 and
+    layer4 (FADA and its heirs); `deep_stem` does so behind three 3x3 convolutions (mmsegmentation's ResNetV1c)."""
     branches: Literal[2, 4] = 4
     """Dilated classifiers that are summed; many public checkpoints trained two of their four."""
+    head: Head = "sum"
+    """`module2` is ProDA's classifier, `module2_bn` the same behind a batch norm of its own."""
     imagenet: bool = False
     """Start the trunk from torchvision's ImageNet weights; downloads them."""
+
+    @model_validator(mode="after")
+    def _can_be_built(self) -> "DeepLabV2Config":
+        if self.trunk != "torchvision" and self.backbone in ("resnet18", "resnet34"):
+            raise ValueError(
+                f"trunk={self.trunk} is a form of bottleneck blocks, which backbone={self.backbone} does not have; "
+                "use resnet50 or resnet101, or trunk: torchvision"
+            )
+        if self.imagenet and self.trunk in ("caffe", "deep_stem"):
+            raise ValueError(
+                f"imagenet=true gives torchvision's weights, trained with the stride on the 3x3 convolution behind a "
+                f"7x7 stem; trunk={self.trunk} has another form. Use trunk: torchvision, or give weights of this form "
+                "as source.start_from"
+            )
+        if self.head != "sum" and self.branches != 4:
+            raise ValueError(f"branches={self.branches} are of head: sum; leave it out with head: {self.head}")
+        return self
 
 
 class SmpConfig(_Fed):

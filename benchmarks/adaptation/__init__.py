@@ -1,0 +1,1 @@
+"""`adapt`: images/s and memory of one adaptation step against the same step written plainly."""

@@ -1,0 +1,57 @@
+"""The picture: its size, that it shows something, and that what it shows is the figures."""
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from training.compare.cells import CellResult, Figures
+from training.compare.config import CompareConfig
+from training.compare.picture import write_picture
+from training.compare.summary import RowFigures, baseline_figures, row_figures
+from training.compare.tables import Table, build_tables
+
+METHOD = {"importance_weighted": 0.2, "information": 0.5, "symmetric": 0.04, "enhanced": 2.0}
+TABLES = build_tables(CompareConfig(), {"method": METHOD})
+
+
+def drawn(path: Path, values: dict[int, float], tables: list[Table] = TABLES) -> NDArray[np.uint8]:
+    def result(seed: int, miou: float) -> CellResult:
+        figures = Figures(scores={}, miou=miou)
+        return CellResult(seed=seed, changes={}, iterations=1, source_sha256="a", seconds=1.0, figures=figures)
+
+    figures: dict[str, list[RowFigures]] = {}
+    for table in tables:
+        source = Figures(scores={}, miou=20.0)
+        first = [baseline_figures("source only", source, ("miou",), source)] if table.has_baselines else []
+        results = {seed: result(seed, value) for seed, value in values.items()}
+        figures[table.name] = first + [row_figures(row, results, ("miou",), {}) for row in table.rows]
+    write_picture(path, tables, figures, "miou")
+    with Image.open(path) as image:
+        return np.array(image.convert("RGB"))
+
+
+def test_picture_is_1200_wide_and_every_table_has_ink(tmp_path: Path) -> None:
+    picture = drawn(tmp_path / "a.png", {0: 25.0, 1: 27.0})
+    assert picture.shape[1] == 1200
+    dark = (picture < 100).all(axis=2)
+    for third in np.array_split(dark, 3):
+        assert third.sum() > 1000
+
+
+def test_picture_shows_the_figures(tmp_path: Path) -> None:
+    first = drawn(tmp_path / "a.png", {0: 25.0, 1: 27.0})
+    again = drawn(tmp_path / "b.png", {0: 25.0, 1: 27.0})
+    spread = drawn(tmp_path / "c.png", {0: 24.0, 1: 28.0})
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, spread)
+
+
+def test_comparison_of_which_nothing_has_run_is_drawn_all_the_same(tmp_path: Path) -> None:
+    assert (drawn(tmp_path / "a.png", {}) < 100).any()
+
+
+def test_single_seed_and_single_table_are_drawn(tmp_path: Path) -> None:
+    heights = [drawn(tmp_path / f"{table.name}.png", {0: 25.0}, [table]).shape[0] for table in TABLES]
+    assert abs(sum(heights) - drawn(tmp_path / "all.png", {0: 25.0}).shape[0]) <= 3

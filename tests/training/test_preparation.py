@@ -1,0 +1,93 @@
+"""What runs start from: shared by those that agree on it, and by no others."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from training.batch_norm import read_statistics
+from training.config import TrainingConfig
+from training.device import Compute
+from training.networks.network import SegmentationNetwork
+from training.preparation import Prepared, prepare
+from training.source import load_source
+
+MakePrepared = Callable[..., Prepared]
+FAST = {"statistics_share": 0.5}
+
+
+@pytest.fixture
+def prepare_for(world: Path, tmp_path: Path, make_settings: Callable[..., Any], compute: Compute) -> MakePrepared:
+    """Prepares a run in `tmp_path/shared`; arguments replace keys of `adaptation`."""
+
+    def make(**adaptation: Any) -> Prepared:
+        config = TrainingConfig.model_validate(make_settings(world, tmp_path / "out", **{**FAST, **adaptation}))
+        return prepare(config, load_source(config), compute, tmp_path / "shared")
+
+    return make
+
+
+def weights_of(network: SegmentationNetwork) -> dict[str, torch.Tensor]:
+    return dict(network.state_dict())
+
+
+def written(folder: Path) -> dict[str, int]:
+    """All files below a folder, and when each was written."""
+    return {str(path.relative_to(folder)): path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"method": {"name": "iapc", "importance": "margin", "information": 0.0}},
+        {"student_statistics": "fixed"},
+        {"optimizer": {"learning_rate": 1e-4}, "iterations": 9},
+    ],
+    ids=["method", "student", "optimizer"],
+)
+def test_runs_that_differ_in_what_follows_share_what_they_start_from(
+    prepare_for: MakePrepared, changes: dict[str, Any]
+) -> None:
+    first = prepare_for()
+    before = written(first.folder)
+    second = prepare_for(**changes)
+    assert second.folder == first.folder
+    assert written(first.folder) == before
+    assert set(before) == {"initial.safetensors", *(f"pseudo_labels/{number:06d}.png" for number in range(5))}
+    assert second.spec == first.spec
+    found = weights_of(second.network)
+    assert all(torch.equal(tensor, found[name]) for name, tensor in weights_of(first.network).items())
+    assert not any(module.training for module in second.network.modules())
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"statistics_share": 0.25}, {"pseudo_labels": {"scales": [1.0], "mirror": True}}],
+    ids=["statistics", "labels"],
+)
+def test_runs_that_start_from_something_else_do_not(prepare_for: MakePrepared, changes: dict[str, Any]) -> None:
+    first, second = prepare_for(), prepare_for(**changes)
+    assert second.folder != first.folder
+    assert second.folder.parent == first.folder.parent
+    assert len(list(first.folder.parent.iterdir())) == 2
+
+
+def test_share_is_blended_into_the_network_and_told(prepare_for: MakePrepared) -> None:
+    ends = [prepare_for(statistics_share=share) for share in (0.0, 0.5, 1.0)]
+    assert [prepared.spec.provenance["statistics_share"] for prepared in ends] == [0.0, 0.5, 1.0]
+    source, half, target = (read_statistics(prepared.network)["stem.1"][0] for prepared in ends)
+    torch.testing.assert_close(half, (source + target) / 2)
+    assert not torch.equal(source, target)
+
+
+def test_forms_of_importance_lie_side_by_side(prepare_for: MakePrepared, compute: Compute) -> None:
+    prepared = prepare_for()
+    ratio, margin = (prepared.importance(form, compute) for form in ("prob_ratio", "margin"))
+    assert (ratio.folder.parent, margin.folder.parent) == (prepared.folder, prepared.folder)
+    assert (ratio.importance(0) != margin.importance(0)).any()
+    before = written(ratio.folder)
+    assert len(before) == 5
+    prepare_for(iterations=9).importance("prob_ratio", compute)
+    assert written(ratio.folder) == before

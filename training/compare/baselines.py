@@ -1,0 +1,60 @@
+"""The rows without a gradient step: the source network as it is, and with shares of target statistics."""
+
+from pydantic import ValidationError
+
+from runtime.config import StrictModel
+from runtime.errors import DataError
+from runtime.files import write_text
+from training.compare.cells import Comparison, Figures, measured
+from training.data.open import open_labelled_frames
+from training.evaluate import evaluate
+from training.label_free import score
+from training.preparation import SCORED_FRAMES, network_inputs, prepare
+from training.report import baselines
+from training.source import fingerprint, load_source
+
+__all__ = ["measure_baselines"]
+
+
+class BaselineResults(StrictModel):
+    """The file of the rows that no seed changes, by title."""
+
+    source_sha256: str
+    rows: dict[str, Figures]
+
+
+def measure_baselines(comparison: Comparison) -> dict[str, Figures]:
+    """Figures by title, in the order of tables; read from disk where they were measured before.
+
+    Raises:
+        DataError: the file on disk is damaged; a frame or label cannot be read.
+    """
+    config = comparison.config
+    settings = {
+        "target": config.target,
+        "model": config.model,
+        "source": comparison.source_sha256,
+        "statistics_share": config.adaptation.statistics_share,
+    }
+    path = comparison.folder / "cells" / f"baselines_{fingerprint(settings, comparison.compute)}.json"
+    if path.exists():
+        try:
+            return BaselineResults.model_validate_json(path.read_bytes()).rows
+        except ValidationError as error:
+            raise DataError(f"{path} is damaged ({error}); delete it to measure again") from error
+    result = BaselineResults(source_sha256=comparison.source_sha256, rows=_measure(comparison))
+    write_text(path, result.model_dump_json(indent=2) + "\n")
+    return result.rows
+
+
+def _measure(comparison: Comparison) -> dict[str, Figures]:
+    config, compute = comparison.config, comparison.compute
+    prepared = prepare(config, load_source(config), compute, comparison.prepared)
+    spec, test = prepared.spec, config.target.test
+    images = list(network_inputs(spec, prepared.frames, compute, limit=SCORED_FRAMES))
+    labelled = None if test is None else open_labelled_frames(test, spec.space)
+    rows = {}
+    for title, network in baselines(config, spec, compute):
+        matrix = None if labelled is None else evaluate(network, spec, labelled, compute, title=title)
+        rows[title] = measured(score(network, images, compute).as_dict(), matrix, spec)
+    return rows
