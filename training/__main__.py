@@ -14,10 +14,7 @@ from training.adapt import adapt, adapted_path
 from training.check_data import check_data
 from training.compare.compare import compare
 from training.config import TrainingConfig
-<<<<<<< HEAD
 from training.distributed import World, join_world
-=======
->>>>>>> h5
 from training.public_checkpoints.inspect import inspect_checkpoint
 from training.report import report
 from training.source import train_source
@@ -56,13 +53,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if options.command == "inspect-checkpoint":
         return run_command(lambda: inspect_checkpoint(options.file, options.frames))
-<<<<<<< HEAD
     return run_command(lambda: _join_and_run(options))
-=======
-    return run_command(
-        lambda: _run(options.command, options.config, options.overrides, getattr(options, "limit", None))
-    )
->>>>>>> h5
 
 
 def _join_and_run(options: argparse.Namespace) -> Mapping[str, Any]:
