@@ -169,8 +169,7 @@ def test_on_grey_frames_channel_orders_cannot_be_told_apart_but_scales_can(compu
     frames = ColourFrames(mean=(115.0, 115.0, 115.0))
     network = ColourNetwork(INPUT_CONVENTIONS["rgb_imagenet"], frames)
     assert isinstance(network.norm, nn.BatchNorm2d)
-    nn.init.zeros_(network.norm.running_mean)
-    nn.init.ones_(network.norm.running_var)
+    network.norm.reset_running_stats()
     assert set(judge(score_conventions(network, frames, HW, compute)).fitting) == {"rgb_imagenet", "bgr_std"}
     assert warn_of_convention(network, INPUT_CONVENTIONS["bgr_std"], frames, HW, compute) is None
     warning = warn_of_convention(network, INPUT_CONVENTIONS["bgr_caffe"], frames, HW, compute)
