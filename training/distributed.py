@@ -161,6 +161,7 @@ class _Sum(torch.autograd.Function):
 
 def _is_first_to_fail() -> bool:
     """Count this process among those that failed, in the store through which the processes met."""
-    store = dist.TCPStore(os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]), is_master=False)
+    # Documented, though torch does not list it.
+    store = dist.TCPStore(os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]), is_master=False)  # type: ignore[attr-defined]
     # The launcher may start the processes again, and keeps the store.
-    return store.add(f"iapc/failed/{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}", 1) == 1
+    return bool(store.add(f"iapc/failed/{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}", 1) == 1)

@@ -80,11 +80,13 @@ def prepare(config: TrainingConfig, source: LoadedSource, compute: Compute, fold
     _require_deployable(source.network, spec, frames)
     network = compute.place(source.network)
     _require_usable(network, spec, adaptation, compute)
-    if source.is_foreign and not (folder / INITIAL).exists():
-        warn_of_convention(network, spec.model.convention, frames, spec.network_hw, compute)
-    network, spec = compute.world.first_then_all(
-        lambda: _initial_network(network, spec, frames, adaptation, compute, folder)
-    )
+
+    def begin() -> tuple[SegmentationNetwork, NetworkSpec]:
+        if source.is_foreign and not (folder / INITIAL).exists():
+            warn_of_convention(network, spec.model.convention, frames, spec.network_hw, compute)
+        return _initial_network(network, spec, frames, adaptation, compute, folder)
+
+    network, spec = compute.world.first_then_all(begin)
     labels = PseudoLabels(folder / "pseudo_labels")
     make_pseudo_labels(network.eval(), spec, frames, labels, adaptation.pseudo_labels, compute)
     return Prepared(folder, network, spec, frames, labels)

@@ -168,7 +168,6 @@ def training_step(
     values = {name: float(term.detach()) for name, term in terms.items()}
     require_finite(values)
     with record_function("backward"):
-        optimizer.zero_grad(set_to_none=True)
         torch.autograd.backward(scaler.scale(torch.stack(list(terms.values())).sum()))
     with record_function("optimiser"):
         if not scaler.is_enabled():
@@ -176,6 +175,8 @@ def training_step(
             require_finite({"gradient": float(torch.nn.utils.get_total_norm(gradients))})
         scaler.step(optimizer)
         scaler.update()
+        # Now and not before the next backward pass: activations need the room.
+        optimizer.zero_grad(set_to_none=True)
     with record_function("memory update"):
         method.after_step()
     return values

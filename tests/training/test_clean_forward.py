@@ -77,6 +77,7 @@ def test_clean_crops_are_a_function_of_the_step_and_move_no_other_view(
     with_clean, again, without = make_batches(**CLEAN)[3], make_batches(**CLEAN)[3], make_batches()[3]
     assert with_clean.clean is not None
     assert again.clean is not None
+    assert with_clean.source is not None
     assert torch.equal(with_clean.clean, again.clean)
     assert not torch.equal(with_clean.clean, with_clean.memory)
     assert without.clean is None

@@ -23,7 +23,7 @@ RunTwo = Callable[..., subprocess.CompletedProcess[str]]
 CPU = torch.device("cpu")
 TWO = Compute(CPU, "fp32", World(0, 2))
 # Float64 sums of some hundred values, in another order.
-CLOSE = {"rtol": 1e-11, "atol": 1e-12}
+CLOSE: dict[str, Any] = {"rtol": 1e-11, "atol": 1e-12}
 
 
 def image_batch() -> Tensor:

@@ -1,7 +1,6 @@
 """Public data sets as they are downloaded: splits without labels, frames to leave out, and ids mapped at full size."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +14,7 @@ from runtime.errors import ConfigError, DataError
 from runtime.labels import LABEL_SPACES, id_table
 from training.data.config import CityscapesConfig, FolderConfig, Gta5Config
 from training.data.label_ids import CITYSCAPES_NAMES
-from training.data.label_maps import train_ids_of
+from training.data.label_maps import RawIds, train_ids_of
 from training.data.open import open_frames, open_labelled_frames
 
 SPACE = LABEL_SPACES["cityscapes19"]
@@ -81,7 +80,7 @@ def test_eight_and_sixteen_bit_ids_have_the_same_train_ids(ids: NDArray[np.uint8
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 def test_ids_without_a_meaning_are_refused_in_either_width(dtype: type) -> None:
-    ids: NDArray[Any] = np.array([[7, 34], [254, 255]], dtype=dtype)
+    ids: RawIds = np.array([[7, 34], [254, 255]], dtype=dtype)
     with pytest.raises(DataError, match=r"34 \(1 pixels\), 254 \(1 pixels\)"):
         train_ids_of(ids, id_table(CITYSCAPES_NAMES, SPACE), "a")
 

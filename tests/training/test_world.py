@@ -78,7 +78,7 @@ def measure(world: World) -> dict[str, Any]:
     found: dict[str, Any] = {"places": list(world.places(4)), "share": list(world.share(range(5)))}
     logits = torch.arange(24.0, dtype=torch.float64).view(2, 3, 2, 2).sin()[[world.rank]].requires_grad_(True)
     divergence = prior_divergence(logits.log_softmax(1), torch.tensor([0.5, 0.3, 0.2], dtype=torch.float64), world)
-    divergence.backward()
+    torch.autograd.backward(divergence)
     found |= {"divergence": divergence.detach(), "gradient": logits.grad}
     found["means"] = world.mean_of({"a": float(world.rank), "b": 3.0})
     found["made_ns"] = world.first_then_all(lambda: made_at(pause_s=0.3 if world.is_first else 0.0))
@@ -214,7 +214,7 @@ def test_shares_are_disjoint_and_complete(measured: list[dict[str, Any]]) -> Non
 def test_prior_divergence_is_that_of_the_mean_prediction_of_all(measured: list[dict[str, Any]]) -> None:
     logits = torch.arange(24.0, dtype=torch.float64).view(2, 3, 2, 2).sin().requires_grad_(True)
     expected = prior_divergence(logits.log_softmax(1), torch.tensor([0.5, 0.3, 0.2], dtype=torch.float64))
-    expected.backward()
+    torch.autograd.backward(expected)
     for found in measured:
         torch.testing.assert_close(found["divergence"], expected.detach())
     # Averaged over processes, as gradients of weights are, these are the gradients of the whole.

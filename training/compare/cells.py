@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import Field, ValidationError
 
 from runtime.config import StrictModel, assign, validated
-from runtime.errors import DataError, TrainingError
+from runtime.errors import ConfigError, DataError, TrainingError
 from runtime.files import write_text
 from runtime.metrics import ConfusionMatrix
 from training.adapt import adapt, adapted_path
@@ -100,8 +100,13 @@ class Comparison:
         """The cell of a row and a seed.
 
         Raises:
-            ConfigError: the row changes a key that does not exist, or to a value that is not valid.
+            ConfigError: the row changes a key that does not exist, or to a value that is not valid, or the preset.
         """
+        if "preset" in row.changes:
+            raise ConfigError(
+                f"compare row {row.title!r}: a preset fills keys that a run file leaves out, and none is left out here;"
+                " change the keys in which the presets differ"
+            )
         base = self.config.adaptation
         values = base.model_dump()
         for key, value in row.changes.items():

@@ -66,6 +66,8 @@ class Iapc:
         # What its author keeps from learning stays so.
         self.student = source.train(not has_fixed_statistics)
         freeze_affine(self.student)
+        for network in (self.memory, self.student):
+            network.sum_by_taps(compute.device.type == "cpu")
         by_global_batch(self.memory, compute)
         self.forward_student = compute.world.parallel(by_global_batch(self.student, compute))
         self.frame_input = frame_input

@@ -21,6 +21,7 @@ class Supervised:
     def __init__(self, student: SegmentationNetwork, frame_input: FrameInput, compute: Compute) -> None:
         """Put the student in training mode."""
         self.student = student.train()
+        self.student.sum_by_taps(compute.device.type == "cpu")
         self.forward_student = compute.world.parallel(by_global_batch(self.student, compute))
         self.frame_input = frame_input
         self.compute = compute

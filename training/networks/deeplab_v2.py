@@ -61,3 +61,8 @@ class DeepLabV2(SegmentationNetwork):
         """Logits and layer-3 features of a batch of images."""
         features = self.layer3(self.layer2(self.layer1(self.stem(image))))
         return NetworkOutput(logits=self.classifier(self.layer4(features)), features=features)
+
+    def sum_by_taps(self, is_wanted: bool) -> None:
+        """Sum dilated classifiers as `tap_sum` does; the graph that is deployed keeps its convolutions."""
+        if isinstance(self.classifier, SumHead):
+            self.classifier.by_taps = is_wanted

@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor, nn
 
+from training.networks.tap_sum import tap_sum
+
 __all__ = ["ASPP_DILATIONS", "Module2Head", "SumHead"]
 
 ASPP_DILATIONS = (6, 12, 18, 24)
@@ -14,11 +16,16 @@ REDUCTION = 16
 class SumHead(nn.ModuleList):
     """(N, D, h, w) -> logits (N, C, h, w): the sum of dilated 3x3 convolutions (Chen et al., arXiv 1606.00915)."""
 
+    by_taps = False
+    """Compute it as `tap_sum` does."""
+
     def __init__(self, in_channels: int, num_classes: int, *, branches: int) -> None:
         super().__init__(_dilated_classifier(in_channels, num_classes, d) for d in ASPP_DILATIONS[:branches])
 
     def forward(self, features: Tensor) -> Tensor:
         """Logits of the trunk's last features."""
+        if self.by_taps:
+            return tap_sum(features, [branch for branch in self if isinstance(branch, nn.Conv2d)])
         first, *others = (branch(features) for branch in self)
         logits: Tensor = sum(others, start=first)
         return logits

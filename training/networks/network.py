@@ -31,6 +31,9 @@ class SegmentationNetwork(nn.Module):
         """Logits and features of a batch of images."""
         raise NotImplementedError
 
+    def sum_by_taps(self, is_wanted: bool) -> None:
+        """Compute the same logits in the form that is faster to train on a CPU, where the network has one."""
+
     def logits(self, image: Tensor) -> Tensor:
         """Logits alone: what evaluation and the vehicle need."""
         output: NetworkOutput = self(image)

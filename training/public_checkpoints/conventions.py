@@ -29,8 +29,9 @@ PRESENT = 0.001
 COLLAPSED = 0.5
 """A convention that predicts less than this share of the best one's classes is out."""
 CLEAR = 1.5
-"""How many times further off the next convention must be for the verdict to be clear."""
+"""A first batch norm surprised more than this many times as much as the least surprised one's does not fit."""
 CLEAR_CONFIDENCE = 0.05
+"""Without batch norm, how much less sure than the surest a convention may be and still fit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +55,19 @@ class ConventionScore:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The convention that fits best; `is_clear` where no other comes near."""
+    """The conventions that fit, the surest first; the others clearly do not."""
 
-    best: str
-    is_clear: bool
+    fitting: tuple[str, ...]
+
+    @property
+    def best(self) -> str:
+        """The one to take."""
+        return self.fitting[0]
+
+    @property
+    def is_clear(self) -> bool:
+        """Whether no other comes near."""
+        return len(self.fitting) == 1
 
 
 def score_conventions(
@@ -80,23 +90,21 @@ def score_conventions(
 
 
 def judge(scores: Mapping[str, ConventionScore]) -> Verdict:
-    """The convention that fits.
+    """Which conventions fit.
 
-    Those under which the network collapses are out. Of the rest the least surprised first batch norm wins, clearly
-    where the next is `CLEAR` times as far off; where that is not so, the surest among the near ones, not clearly.
-    Without batch norm the surest wins, clearly with a lead of `CLEAR_CONFIDENCE`.
+    Those under which the network collapses do not. Of the rest those do whose first batch norm is surprised at most
+    `CLEAR` times as much as the least surprised one's; without batch norm, those at most `CLEAR_CONFIDENCE` less sure
+    than the surest.
     """
     most = max(score.num_classes for score in scores.values())
     left = {name: score for name, score in scores.items() if score.num_classes >= COLLAPSED * most}
     by_confidence = sorted(left, key=lambda name: -left[name].confidence)
-    if len(left) == 1:
-        return Verdict(by_confidence[0], is_clear=True)
     surprises = {name: score.surprise for name, score in left.items() if score.surprise is not None}
-    if not surprises:
-        lead = left[by_confidence[0]].confidence - left[by_confidence[1]].confidence
-        return Verdict(by_confidence[0], is_clear=lead >= CLEAR_CONFIDENCE)
-    near = [name for name in by_confidence if surprises[name] <= CLEAR * min(surprises.values())]
-    return Verdict(near[0], is_clear=len(near) == 1)
+    if surprises:
+        limit = CLEAR * min(surprises.values())
+        return Verdict(tuple(name for name in by_confidence if surprises[name] <= limit))
+    limit = left[by_confidence[0]].confidence - CLEAR_CONFIDENCE
+    return Verdict(tuple(name for name in by_confidence if left[name].confidence > limit))
 
 
 def warn_of_convention(
@@ -106,15 +114,15 @@ def warn_of_convention(
     network_hw: tuple[int, int],
     compute: Compute,
 ) -> str | None:
-    """Tell where another convention than the config's clearly fits a network on its target frames; None if not."""
+    """Tell where the config's convention does not fit a network on its target frames and another does; else None."""
     names: list[InputName] = [name for name, known in INPUT_CONVENTIONS.items() if known == convention]
     own = names[0] if names else "the config's own"
     scores = score_conventions(network, frames, network_hw, compute, others={} if names else {own: convention})
     verdict = judge(scores)
-    if verdict.best == own or not verdict.is_clear:
+    if own in verdict.fitting:
         return None
     warning = (
-        f"warning: on the target frames input convention {verdict.best} fits this network, not {own}: "
+        f"warning: on the target frames input convention {' or '.join(verdict.fitting)} fits this network, not {own}: "
         f"{scores[verdict.best].as_dict()} against {scores[own].as_dict()}; if that is so, set model.input: "
         f"{verdict.best}"
     )

@@ -133,7 +133,7 @@ def _measure(network: SegmentationNetwork, frames: Frames, network_hw: tuple[int
     for name, score in scores.items():
         surprise = "-" if score.surprise is None else f"{score.surprise:.3f}"
         say(f"  {name:14}{score.confidence:12.3f}{score.entropy:10.3f}{score.num_classes:9}{surprise:>10}")
-    say(f"  {'fits' if verdict.is_clear else 'fits best, but another comes near'}: {verdict.best}")
+    say(f"  fits: {' or '.join(verdict.fitting)}")
     return {
         "conventions": {name: score.as_dict() for name, score in scores.items()},
         "input": verdict.best,

@@ -291,6 +291,7 @@ def test_damaged_result_is_named(
         ({"warm": {"metod.temperature": 1.0}}, "row 'warm': unknown key 'metod'; did you mean 'method'"),
         ({"warm": {"method.temperature": -1.0}}, "row 'warm': method.temperature: Input should be greater than 0"),
         ({"warm": {"iterations.x": 1}}, "row 'warm': 'iterations' is a value, not a group of keys"),
+        ({"code": {"preset": "iapc_code"}}, "row 'code': a preset fills keys that a run file leaves out"),
         ({"all": {}}, "'all' is the method as configured"),
     ],
 )

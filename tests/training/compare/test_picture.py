@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -55,3 +56,25 @@ def test_comparison_of_which_nothing_has_run_is_drawn_all_the_same(tmp_path: Pat
 def test_single_seed_and_single_table_are_drawn(tmp_path: Path) -> None:
     heights = [drawn(tmp_path / f"{table.name}.png", {0: 25.0}, [table]).shape[0] for table in TABLES]
     assert abs(sum(heights) - drawn(tmp_path / "all.png", {0: 25.0}).shape[0]) <= 3
+
+
+@pytest.mark.parametrize(("table", "axis"), [(TABLES[0], 1), (TABLES[1], 0)])
+def test_bar_is_as_long_as_the_spread(tmp_path: Path, table: Table, axis: int) -> None:
+    """Equal values have no bar; then nothing dark is longer than a dot or a letter."""
+    runs = []
+    for apart in (0.0, 6.0):
+        picture = drawn(tmp_path / f"{apart}.png", {0: 25.0 - apart, 1: 25.0 + apart}, [table])
+        runs.append(longest_run(picture.max(axis=2), axis))
+    narrow, wide = runs
+    assert narrow < 30
+    assert wide > 100
+
+
+def longest_run(brightest: NDArray[np.uint8], axis: int) -> int:
+    """Pixels of the longest unbroken dark line along an axis."""
+    run = np.zeros(brightest.shape[1 - axis], dtype=int)
+    longest = 0
+    for line in np.moveaxis(brightest, axis, 0):
+        run = (run + 1) * (line < 100)
+        longest = max(longest, int(run.max()))
+    return longest

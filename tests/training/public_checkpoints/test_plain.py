@@ -1,36 +1,36 @@
 """State dicts for networks of other kinds: into the wrapped module, whole or not."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, nn
+import yaml
 
+import training.__main__
 from runtime.errors import CheckpointError
-from training.checkpoint import NetworkSpec
-from training.networks.config import SmpConfig
-from training.networks.network import NetworkOutput, SegmentationNetwork
+from training.checkpoint import read_network
+from training.config import TrainingConfig
+from training.networks.config import FactoryConfig
 from training.public_checkpoints.plain import load_plain
+from training.source import load_source
 
-MODEL = SmpConfig(kind="smp", architecture="unet", encoder="resnet18", network_hw=(32, 32))
-TENSORS = {"weight": torch.full((2, 3, 1, 1), 5.0), "bias": torch.full((2,), 6.0)}
-
-
-class Wrapping(SegmentationNetwork):
-    """Stands in for a wrapped network: the user's module is `inner`."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.inner = nn.Conv2d(3, 2, kernel_size=1)
-
-    def forward(self, image: Tensor) -> NetworkOutput:
-        return NetworkOutput(self.inner(image), image)
+MODEL = FactoryConfig(kind="factory", factory="my_networks:Small", feature_layer="encoder", network_hw=(32, 48))
+SHAPES = {
+    "encoder.0.weight": (16, 3, 3, 3),
+    "encoder.0.bias": (16,),
+    "encoder.1.weight": (16,),
+    "encoder.1.bias": (16,),
+}
+SHAPES |= {"encoder.3.weight": (16, 16, 3, 3), "encoder.3.bias": (16,), "encoder.4.weight": (16,)}
+SHAPES |= {"encoder.4.bias": (16,), "classifier.weight": (11, 16, 1, 1), "classifier.bias": (11,)}
+TENSORS = {name: torch.randn(shape, generator=torch.Generator().manual_seed(0)) for name, shape in SHAPES.items()}
 
 
 @pytest.fixture(autouse=True)
-def wrapping(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(NetworkSpec, "build", lambda self, *, imagenet=False: Wrapping())
+def my_networks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[2]))
 
 
 @pytest.mark.parametrize(
@@ -46,17 +46,20 @@ def wrapping(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_state_dict_goes_into_the_wrapped_module(document: Any, tmp_path: Path) -> None:
     torch.save(document, tmp_path / "mine.pt")
     network, spec = load_plain(tmp_path / "mine.pt", MODEL, "camvid11")
-    assert torch.equal(network.state_dict()["inner.weight"], TENSORS["weight"])
-    assert torch.equal(network.state_dict()["inner.bias"], TENSORS["bias"])
+    assert torch.equal(network.state_dict()["inner.encoder.3.weight"], TENSORS["encoder.3.weight"])
+    assert torch.equal(network.state_dict()["inner.classifier.bias"], TENSORS["classifier.bias"])
     assert (spec.provenance["file"], len(spec.provenance["sha256"])) == ("mine.pt", 64)
 
 
 @pytest.mark.parametrize(
     ("document", "message"),
     [
-        ({"weight": TENSORS["weight"]}, r"1 missing \(bias\)"),
+        ({n: t for n, t in TENSORS.items() if n != "encoder.0.bias"}, r"1 missing \(encoder\.0\.bias\)"),
         (TENSORS | {"more": torch.zeros(1)}, r"1 left over \(more\)"),
-        (TENSORS | {"bias": torch.zeros(3)}, r"1 of another shape \(bias \(3,\) instead of \(2,\)\)"),
+        (
+            TENSORS | {"classifier.bias": torch.zeros(3)},
+            r"1 of another shape \(classifier\.bias \(3,\) instead of \(11,\)\)",
+        ),
         ({"weights": {"weight": torch.zeros(1)}}, r"holds no state dict; its keys are weights; save `network"),
     ],
 )
@@ -69,3 +72,18 @@ def test_what_does_not_fit_is_refused(document: Any, message: str, tmp_path: Pat
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"no\.pt does not exist"):
         load_plain(tmp_path / "no.pt", MODEL, "camvid11")
+
+
+def test_a_run_starts_from_a_state_dict_of_a_network_of_ones_own(
+    make_settings: Callable[..., dict[str, Any]], world: Path, tmp_path: Path
+) -> None:
+    torch.save({"state_dict": TENSORS}, tmp_path / "mine.pth")
+    settings = make_settings(world, tmp_path / "out", iterations=1)
+    settings["source"]["path"] = str(tmp_path / "mine.pth")
+    settings["model"] = MODEL.model_dump(mode="json")
+    source = load_source(TrainingConfig.model_validate(settings))
+    assert source.is_foreign
+    assert torch.equal(source.network.state_dict()["inner.classifier.bias"], TENSORS["classifier.bias"])
+    (tmp_path / "run.yaml").write_text(yaml.safe_dump({"training": settings}))
+    assert training.__main__.main(["adapt", str(tmp_path / "run.yaml")]) == 0
+    assert read_network(tmp_path / "out" / "adapted.safetensors")[1].provenance["file"] == "mine.pth"
