@@ -5,6 +5,7 @@ all contenders alike.
 """
 
 import multiprocessing
+import os
 import resource
 import sys
 import time
@@ -52,6 +53,8 @@ class Contender:
     def __init__(self, name: Name, precision: Precision, config: AdaptationBenchmarkConfig, threads: int) -> None:
         """Start the process and wait until its networks are built."""
         self.name, self.precision = name, precision
+        # torch's profiler writes to stderr what nobody asked for; it reads this when it is imported.
+        os.environ.setdefault("KINETO_LOG_LEVEL", "99")
         context = multiprocessing.get_context("spawn")
         self._connection, theirs = context.Pipe()
         self._process = context.Process(target=_serve, args=(theirs, name, precision, config, threads), daemon=True)
