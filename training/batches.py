@@ -123,11 +123,12 @@ class TargetBatches(Dataset[TargetBatch]):
         if self.config.clean_forward is None:
             return None
         frame_hw, crop_hw = self.config.clean_forward.frame_hw, self.config.views.crop_hw
+        indices = _frame_order(len(self.frames), self.config.batch_size, self.seed, step, CLEAN)
         crops = []
-        for place, index in enumerate(_frame_order(len(self.frames), self.config.batch_size, self.seed, step, CLEAN)):
+        for place in self.places:
             rng = np.random.default_rng([self.seed, step, place, CLEAN])
             crop = draw_crop(rng, train_hw=frame_hw, scale=(1.0, 1.0), crop_hw=crop_hw, mirror=0.0)
-            crops.append(crop_image(self.frames.image(index), crop))
+            crops.append(crop_image(self.frames.image(indices[place]), crop))
         return _stack(crops)
 
     def _views(self, rng: np.random.Generator, index: int) -> tuple[NDArray[np.uint8], ...]:

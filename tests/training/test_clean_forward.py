@@ -18,6 +18,7 @@ from training.checkpoint import NetworkSpec, load_network
 from training.config import AdaptationConfig, IapcConfig
 from training.data.layouts import folder_images
 from training.device import Compute
+from training.distributed import ALONE, World
 from training.methods.iapc import Iapc
 from training.networks.deeplab_v2 import DeepLabV2
 from training.pseudo_labels import PseudoLabels
@@ -42,8 +43,9 @@ def make_batches(tmp_path: Path, make_frames: Callable[..., Path]) -> Callable[.
     for index in range(5):
         write_png(labels.path(index), (frames.image(index)[..., 0] // 32).astype(np.uint8))
 
-    def make(**settings: Any) -> TargetBatches:
-        return TargetBatches(frames, labels, None, AdaptationConfig.model_validate({**ADAPTATION, **settings}), 0)
+    def make(world: World = ALONE, **settings: Any) -> TargetBatches:
+        config = AdaptationConfig.model_validate({**ADAPTATION, **settings})
+        return TargetBatches(frames, labels, None, config, 0, world)
 
     return make
 
@@ -83,6 +85,13 @@ def test_clean_crops_are_a_function_of_the_step_and_move_no_other_view(
     assert without.clean is None
     for view in ("memory", "source", "student", "pseudo_labels"):
         assert torch.equal(getattr(with_clean, view), getattr(without, view))
+
+
+def test_processes_have_the_clean_crops_of_their_own_places(make_batches: Callable[..., TargetBatches]) -> None:
+    whole = make_batches(**CLEAN)[3].clean
+    shares = [make_batches(World(rank, 2), **CLEAN)[3].clean for rank in range(2)]
+    assert whole is not None
+    assert torch.equal(whole, torch.cat([share for share in shares if share is not None]))
 
 
 @pytest.fixture
