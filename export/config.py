@@ -3,15 +3,17 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt, model_validator
 
+from export.forms import ArtefactName
 from runtime.config import StrictModel
+from runtime.manifest import Precision
 from training.data.config import FramesConfig
 
-__all__ = ["ArtefactFormat", "ExportConfig", "TensorRtConfig"]
+__all__ = ["Budget", "Budgets", "ExportConfig", "Int8Config", "QuantizationAwareConfig", "TensorRtConfig"]
 
-ArtefactFormat = Literal["onnx", "torchscript", "tensorrt"]
 ComputeCapability = Annotated[str, Field(pattern=r"^[0-9]{1,2}\.[0-9]$")]
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
 
 
 class TensorRtConfig(StrictModel):
@@ -21,6 +23,106 @@ class TensorRtConfig(StrictModel):
     """GPUs the engine is for. TensorRT-RTX alone reads it; TensorRT builds for the GPU it runs on."""
     workspace_mib: PositiveInt = 2048
     """GPU memory that the layers may use beside weights and activations."""
+    hardware_compatible: bool = False
+    """Let the engine run on every GPU from Ampere on, at some cost in speed. TensorRT alone."""
+    version_compatible: bool = False
+    """Let the engine run on later versions of TensorRT too. TensorRT alone."""
+    cache: Path | None = None
+    """Folder in which engines and timings are kept between exports; None builds anew."""
+
+
+class Budget(StrictModel):
+    """What an artefact may lose against PyTorch in float32 on the gate's frames; classes are PyTorch's."""
+
+    min_label_agreement: Share = 0.9999
+    """Smallest share of pixels with PyTorch's label."""
+    max_confidence_difference: int | None = Field(default=2, ge=0, le=255)
+    """Largest difference at any pixel, of 255; None does not look."""
+    max_logits_error: NonNegativeFloat = 1e-3
+    """Largest root mean square difference of the logits, relative to their deviation."""
+    min_class_recall: Share = 0.999
+    """Smallest share of any class's pixels that keep their label; classes of too few pixels are not judged."""
+    min_rare_recall: Share = 0.998
+    """The same for rare classes."""
+    max_miou_drop: NonNegativeFloat = 0.05
+    """Largest loss of mIoU in percentage points, where `test` has labels."""
+    max_class_iou_drop: NonNegativeFloat = 0.2
+    """Largest loss of any class's IoU in percentage points, where `test` has labels."""
+
+
+class Fp16Budget(Budget):
+    """Budget of fp16."""
+
+    min_label_agreement: Share = 0.998
+    max_confidence_difference: int | None = Field(default=None, ge=0, le=255)
+    max_logits_error: NonNegativeFloat = 0.01
+    min_class_recall: Share = 0.98
+    min_rare_recall: Share = 0.97
+    max_miou_drop: NonNegativeFloat = 0.1
+    max_class_iou_drop: NonNegativeFloat = 0.5
+
+
+class Bf16Budget(Fp16Budget):
+    """Budget of bf16, which keeps eight bits."""
+
+    min_label_agreement: Share = 0.99
+    max_logits_error: NonNegativeFloat = 0.05
+    min_class_recall: Share = 0.95
+    min_rare_recall: Share = 0.93
+    max_miou_drop: NonNegativeFloat = 0.3
+    max_class_iou_drop: NonNegativeFloat = 2.0
+
+
+class Int8Budget(Fp16Budget):
+    """Budget of INT8."""
+
+    min_label_agreement: Share = 0.98
+    max_logits_error: NonNegativeFloat = 0.15
+    min_class_recall: Share = 0.90
+    min_rare_recall: Share = 0.85
+    max_miou_drop: NonNegativeFloat = 0.5
+    max_class_iou_drop: NonNegativeFloat = 3.0
+
+
+class Budgets(StrictModel):
+    """A budget for each precision."""
+
+    fp32: Budget = Budget()
+    fp16: Fp16Budget = Fp16Budget()
+    bf16: Bf16Budget = Bf16Budget()
+    int8: Int8Budget = Int8Budget()
+
+    def of(self, precision: Precision) -> Budget:
+        """The budget of a precision."""
+        return {"fp32": self.fp32, "fp16": self.fp16, "bf16": self.bf16, "int8": self.int8}[precision]
+
+
+class QuantizationAwareConfig(StrictModel):
+    """How the network learns to live with its integers, on the frames and with the losses of `training`."""
+
+    when: Literal["never", "short", "always"] = "never"
+    """`short` trains where INT8 misses its budget on the frames of choice, which have no labels."""
+    iterations: PositiveInt = 200
+    learning_rate_multiplier: float = Field(default=0.1, gt=0.0)
+    """Of the learning rate of `training.adaptation`."""
+
+
+class Int8Config(StrictModel):
+    """How integers are chosen: all of it without labels, and never on the gate's frames."""
+
+    num_calibration_frames: PositiveInt = 32
+    """Frames whose activations set the ranges, chosen to cover the classes the network predicts."""
+    num_choice_frames: PositiveInt = 8
+    """Other frames, on which range method and float layers are chosen."""
+    range_method: Literal["auto", "minmax", "percentile", "entropy"] = "auto"
+    """How activations become a range; `auto` measures each."""
+    float_layers: Literal["auto"] | tuple[str, ...] = "auto"
+    """Layers that stay in float32; `auto` keeps the fewest, most sensitive ones with which the budget is met."""
+    max_float_layers: NonNegativeInt = 8
+    """The most that `auto` may keep."""
+    reduce_range: bool = False
+    """Seven-bit weights, for CPUs without VNNI, whose 16-bit sums would overflow."""
+    aware: QuantizationAwareConfig = QuantizationAwareConfig()
 
 
 class ExportConfig(StrictModel):
@@ -33,28 +135,28 @@ class ExportConfig(StrictModel):
     bundle: Path
     """Folder of the bundle; a bundle already there is replaced when the new one is complete."""
     frames: FramesConfig
-    """Unlabelled target frames, on which every artefact is compared with PyTorch."""
+    """Unlabelled target frames. Some, spread evenly, are the gate's; INT8 is calibrated on others."""
+    test: FramesConfig | None = None
+    """Labelled target frames, if there are any: the gate then judges the change of IoU as well."""
+    num_test_frames: PositiveInt = 50
+    """Spread evenly over `test`."""
     frame_hw: tuple[PositiveInt, PositiveInt] | None = None
     """Height and width of the camera's frames; None takes those of the first frame."""
-    artefacts: tuple[ArtefactFormat, ...] = Field(default=("onnx", "torchscript"), min_length=1)
-    num_parity_frames: PositiveInt = 20
-    """Spread evenly over `frames`; a data set with fewer is taken whole."""
+    artefacts: tuple[ArtefactName, ...] = Field(default=("fp32.onnx", "fp32.torchscript"), min_length=1)
+    num_gate_frames: PositiveInt = 20
+    """Frames on which every artefact is compared with PyTorch."""
     num_golden_frames: PositiveInt = 2
-    """Of the parity frames, kept in the bundle for the runtime to repeat."""
-    min_label_agreement: float = Field(default=0.9999, gt=0.0, le=1.0)
-    """Smallest share of pixels with PyTorch's label."""
-    max_confidence_difference: int = Field(default=2, ge=0, le=255)
-    """Largest difference at any pixel, of 255."""
+    """Of the gate's frames, kept in the bundle for the runtime to repeat."""
+    budgets: Budgets = Budgets()
+    int8: Int8Config = Int8Config()
     tensorrt: TensorRtConfig = TensorRtConfig()
 
     @model_validator(mode="after")
     def _consistent(self) -> "ExportConfig":
         if len(set(self.artefacts)) != len(self.artefacts):
             raise ValueError(f"artefacts={self.artefacts}: each at most once")
-        if "tensorrt" in self.artefacts and "onnx" not in self.artefacts:
-            raise ValueError("artefacts: tensorrt is built from onnx; add onnx")
-        if self.num_golden_frames > self.num_parity_frames:
+        if self.num_golden_frames > self.num_gate_frames:
             raise ValueError(
-                f"num_golden_frames={self.num_golden_frames} must not exceed num_parity_frames={self.num_parity_frames}"
+                f"num_golden_frames={self.num_golden_frames} must not exceed num_gate_frames={self.num_gate_frames}"
             )
         return self
