@@ -122,7 +122,8 @@ def train(method: Method[Item], run: Run[Item], to_device: Callable[[Item], Item
             if is_due and run.compute.world.is_first:
                 _save(method, optimizer, scaler, run, step + 1)
             shown = {name: f"{value:.3f}" for name, value in terms.items() if name != "lr"}
-            bar.set_postfix({**shown, "images/s": f"{images_per_s:.1f}"})
+            # Shown when the bar is next drawn: a log file would otherwise get a line a step.
+            bar.set_postfix({**shown, "images/s": f"{images_per_s:.1f}"}, refresh=False)
 
 
 def _step(
