@@ -50,7 +50,7 @@ def verify(bundle: Path, public_key: Path, manifest: bytes) -> str:
         key.verify(signature, manifest)
     except InvalidSignature:
         raise BundleError(
-            f"bundle {bundle} was altered: the signature of key {expected} does not fit manifest.json; do not run "
+            f"bundle {bundle} was altered: {SIGNATURE_NAME}, of key {expected}, does not fit manifest.json; do not run "
             "it, copy it again from whoever signed it"
         ) from None
     return expected

@@ -86,7 +86,7 @@ def test_signature_of_another_key_under_the_required_keys_name_is_refused(signed
 
 def test_altered_manifest_is_refused_before_it_is_parsed(signed: Path, public_key: WriteKey) -> None:
     (signed / "manifest.json").write_bytes(b"not even JSON")
-    with pytest.raises(BundleError, match=r"was altered: the signature of key \w{16} does not fit manifest\.json"):
+    with pytest.raises(BundleError, match=r"was altered: manifest\.sig, of key \w{16}, does not fit manifest\.json"):
         read_manifest(signed, public_key(1))
 
 
