@@ -2,6 +2,7 @@
 
 import json
 import zipfile
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +78,9 @@ def _zip_facts(path: Path) -> dict[str, Any]:
 def _onnx_facts(path: Path) -> dict[str, Any]:
     try:
         import onnx
-        from google.protobuf.message import DecodeError
+
+        # By name, because protobuf has no types of its own.
+        decode_error = import_module("google.protobuf.message").DecodeError
     except ImportError as error:
         raise BackendError(
             f"reading {path} needs onnx, which cannot be imported ({error}); install it with "
@@ -85,6 +88,6 @@ def _onnx_facts(path: Path) -> dict[str, Any]:
         ) from error
     try:
         model = onnx.load_model(path, load_external_data=False)
-    except DecodeError as error:
+    except decode_error as error:
         raise BundleError(f"{path} is no artefact: neither ONNX, TorchScript nor .pt2 ({error})") from error
     return {entry.key: entry.value for entry in model.metadata_props}

@@ -36,8 +36,9 @@ def origin_text(manifest: Manifest) -> str:
     """Who made a bundle: checkpoint, revision and libraries, as far as the manifest tells."""
     found = manifest.provenance
     versions = found.get("versions")
-    is_told = isinstance(versions, dict) and versions
-    libraries = ", ".join(f"{name} {version}" for name, version in versions.items()) if is_told else "not told"
+    libraries = "not told"
+    if isinstance(versions, dict):
+        libraries = ", ".join(f"{name} {version}" for name, version in versions.items())
     return "\n".join(
         (
             f"checkpoint {found.get('checkpoint_sha256', 'not told')}",

@@ -16,7 +16,8 @@ class Doubled(nn.Module):
         self.first, self.second = nn.Linear(3, 3), nn.Linear(3, 3)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.second(self.first(x))
+        result: Tensor = self.second(self.first(x))
+        return result
 
 
 def traced(module: nn.Module) -> bytes:
@@ -24,7 +25,7 @@ def traced(module: nn.Module) -> bytes:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=r"`torch\.jit\.\w+` is (deprecated|not supported)")
         frozen = torch.jit.freeze(torch.jit.trace(module, (torch.ones(1, 3),)))  # type: ignore[no-untyped-call]
-        torch.jit.save(frozen, buffer, _extra_files={"iapc.json": '{"a": "b"}'})  # type: ignore[no-untyped-call]
+        torch.jit.save(frozen, buffer, _extra_files={"iapc.json": '{"a": "b"}'})
     return buffer.getvalue()
 
 
@@ -45,7 +46,7 @@ def test_nothing_tells_where_the_exporter_was_installed() -> None:
 
 def test_archive_is_loaded_and_computes_as_before() -> None:
     module = Doubled().eval()
-    facts = {"iapc.json": ""}
+    facts: dict[str, str | bytes] = {"iapc.json": ""}
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=r"`torch\.jit\.\w+` is (deprecated|not supported)")
         loaded = torch.jit.load(io.BytesIO(normalised(traced(module))), _extra_files=facts)  # type: ignore[no-untyped-call]
