@@ -1,4 +1,7 @@
-"""Where an artefact comes from: what an auditor asks years later."""
+"""Where an artefact comes from: what an auditor asks years later.
+
+The same inputs give the same answers, byte for byte: no time, no place, nothing of the machine.
+"""
 
 import platform
 import shutil
@@ -8,48 +11,74 @@ from pathlib import Path
 from typing import Any
 
 from export.config import ExportConfig
+from export.facts import FACTS_KEY, Facts
 from export.frozen import Frozen
 from runtime.files import sha256_of
-from runtime.manifest import InputConvention
-from training.networks.config import InputName
+from runtime.manifest import SCHEMA_VERSION, ClassInfo, Precision, Tail
 
 __all__ = ["artefact_facts", "provenance", "revision"]
 
-LIBRARIES = ("numpy", "torch", "onnx", "onnxscript", "onnxruntime", "tensorrt", "tensorrt_rtx_bindings")
+LIBRARIES = (
+    "numpy",
+    "torch",
+    "torchao",
+    "onnx",
+    "onnxscript",
+    "onnxruntime",
+    "openvino",
+    "tensorrt",
+    "tensorrt_rtx_bindings",
+)
 CHECKOUT = Path(__file__).parents[1]
 
 
 def provenance(frozen: Frozen, config: ExportConfig) -> dict[str, Any]:
-    """Checkpoint, training, versions, revision and config, for the manifest."""
+    """Checkpoint, training, versions, revision and config, for the manifest.
+
+    Of the config, the places that are written to are left out: they change nothing that is written.
+    """
     return {
         "checkpoint_sha256": sha256_of(config.checkpoint),
         "network": frozen.spec.model_dump(mode="json", exclude={"provenance"}),
         "training": frozen.spec.provenance,
         "versions": _versions(),
         "revision": revision(),
-        "export": config.model_dump(mode="json"),
+        "export": config.model_dump(mode="json", exclude={"bundle": True, "tensorrt": {"cache"}}),
     }
 
 
-def artefact_facts(frozen: Frozen, checkpoint: Path) -> dict[str, str]:
-    """What an artefact says about itself when it is found without its bundle."""
+def artefact_facts(
+    frozen: Frozen, checkpoint: Path, *, precision: Precision = "fp32", tail: Tail = "labels"
+) -> dict[str, str]:
+    """What an artefact says about itself when it is found without its bundle.
+
+    Key `iapc` holds `Facts` as JSON; the others say the same in a few words, for viewers of ONNX files.
+    """
+    space, network = frozen.spec.space, frozen.network
+    facts = Facts(
+        schema_version=SCHEMA_VERSION,
+        precision=precision,
+        tail=tail,
+        frame_height=network.frame_hw[0],
+        frame_width=network.frame_hw[1],
+        network_height=network.network_hw[0],
+        network_width=network.network_hw[1],
+        align_corners=network.network.align_corners,
+        input=frozen.spec.model.convention,
+        classes=tuple(
+            ClassInfo(name=name, colour=colour) for name, colour in zip(space.names, space.palette, strict=True)
+        ),
+        checkpoint_sha256=sha256_of(checkpoint),
+    )
+    named = frozen.spec.model.input
     return {
-        "checkpoint_sha256": sha256_of(checkpoint),
-        "classes": ",".join(frozen.spec.space.names),
-        "frame_hw": "x".join(map(str, frozen.network.frame_hw)),
-        "network_hw": "x".join(map(str, frozen.network.network_hw)),
-        "input": _input_name(frozen.spec.model.input),
+        FACTS_KEY: facts.model_dump_json(),
+        "checkpoint_sha256": facts.checkpoint_sha256,
+        "classes": ",".join(space.names),
+        "frame_hw": f"{facts.frame_height}x{facts.frame_width}",
+        "network_hw": f"{facts.network_height}x{facts.network_width}",
+        "input": named if isinstance(named, str) else named.model_dump_json(),
     }
-
-
-def _input_name(convention: InputName | InputConvention) -> str:
-    return convention if isinstance(convention, str) else convention.model_dump_json()
-
-
-def _versions() -> dict[str, str]:
-    """Versions of the libraries that took part, which are those this process has loaded."""
-    loaded = {name: str(sys.modules[name].__version__) for name in LIBRARIES if name in sys.modules}
-    return {"python": platform.python_version(), **loaded}
 
 
 def revision() -> str | None:
@@ -60,3 +89,9 @@ def revision() -> str | None:
     describe = [git, "-C", str(CHECKOUT), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
     done = subprocess.run(describe, capture_output=True, text=True, check=False)  # noqa: S603  fixed arguments
     return done.stdout.strip() or None
+
+
+def _versions() -> dict[str, str]:
+    """Versions of the libraries that took part, which are those this process has loaded."""
+    loaded = {name: sys.modules[name] for name in LIBRARIES if sys.modules.get(name) is not None}
+    return {"python": platform.python_version(), **{name: str(module.__version__) for name, module in loaded.items()}}

@@ -6,7 +6,8 @@
     3   refused by a gate
     130 interrupted; run the same command again to resume
 
-The last line of stdout is one JSON document with the key figures and the paths written.
+The last line of stdout is one JSON document with the key figures and the paths written; after a refusal by a gate it is
+there where something was written all the same.
 
 Where a launcher started several processes of one command, it numbers them in the environment variable RANK, and the
 first speaks for all; an error is told by every process that raises it.
@@ -24,7 +25,7 @@ from typing import Any, TypeVar
 
 from tqdm import tqdm
 
-from runtime.errors import IapcError
+from runtime.errors import GateError, IapcError
 
 __all__ = ["add_config_arguments", "inner_progress", "progress", "run_command", "say"]
 
@@ -80,13 +81,19 @@ def run_command(command: Callable[[], Mapping[str, Any]]) -> int:
         figures = command()
     except IapcError as error:
         _tell(f"error: {error}")
+        if isinstance(error, GateError) and error.figures is not None:
+            _report(error.figures)
         return error.exit_status
     except KeyboardInterrupt:
         _tell("interrupted; run the same command again to resume")
         return INTERRUPTED
+    _report(figures)
+    return 0
+
+
+def _report(figures: Mapping[str, Any]) -> None:
     if _speaks():
         print(json.dumps(figures, allow_nan=False), flush=True)
-    return 0
 
 
 def _speaks() -> bool:

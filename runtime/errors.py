@@ -13,6 +13,9 @@
 A message says what was wrong, what was got, what was expected and how to fix it.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 __all__ = [
     "BackendError",
     "BundleError",
@@ -63,6 +66,15 @@ class FrameError(IapcError):
 
 
 class GateError(IapcError):
-    """An artefact disagrees with the network it was made from; no bundle was written."""
+    """An artefact disagrees with the network it was made from and was not written.
+
+    Attributes:
+        figures: what a program reads on the last line of stdout where something was written all the same, for example
+            a bundle of the other artefacts; None where nothing was.
+    """
 
     exit_status = 3
+
+    def __init__(self, message: str, *, figures: Mapping[str, Any] | None = None) -> None:
+        super().__init__(message)
+        self.figures = figures

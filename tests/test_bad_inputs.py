@@ -69,7 +69,7 @@ def run_file(tmp_path: Path) -> Path:
             "checkpoint": str(tmp_path / "source.safetensors"),
             "bundle": str(tmp_path / "bundle"),
             "frames": folder,
-            "artefacts": ["onnx"],
+            "artefacts": ["fp32.onnx"],
         },
     }
     path = tmp_path / "run.yaml"
@@ -160,7 +160,7 @@ def test_checkpoint_without_a_tensor_is_refused_with_its_name(run_file: Path, re
     save_tensors(path, tensors, metadata)
     for main, arguments in (
         (training.__main__.main, adapt(run_file)),
-        (export.__main__.main, [str(run_file)]),
+        (export.__main__.main, ["bundle", str(run_file)]),
     ):
         error = refused(main, *arguments)
         assert "1 missing (classifier.2.bias)" in error
@@ -170,7 +170,7 @@ def test_checkpoint_without_a_tensor_is_refused_with_its_name(run_file: Path, re
 def test_tampered_bundle_is_refused_by_file(
     run_file: Path, refused: Refused, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert export.__main__.main([str(run_file)]) == 0
+    assert export.__main__.main(["bundle", str(run_file)]) == 0
     capsys.readouterr()
     onnx = run_file.parent / "bundle" / "fp32.onnx"
     onnx.write_bytes(onnx.read_bytes()[:-1] + b"?")
@@ -197,7 +197,7 @@ def test_read_only_output_folder_is_refused(run_file: Path, refused: Refused) ->
 
 
 def test_nan_in_a_frame_is_refused_before_the_engine(run_file: Path) -> None:
-    assert export.__main__.main([str(run_file)]) == 0
+    assert export.__main__.main(["bundle", str(run_file)]) == 0
     frame: Any = np.full((*HW, 3), np.nan, dtype=np.float32)
     with (
         Segmenter.open(run_file.parent / "bundle") as segmenter,

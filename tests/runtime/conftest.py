@@ -60,13 +60,14 @@ def make_bundle(tmp_path: Path) -> MakeBundle:
         (folder / "fp32.onnx").write_bytes(model or strongest_channel_model())
         np.save(folder / "golden_frames.npy", frames)
         np.save(folder / "golden_labels.npy", golden_labels(frames.argmax(axis=-1).astype(np.uint8)))
-        parity = Parity(num_frames=3, label_agreement=1.0, max_confidence_difference=0)
-        described = {"format": "onnx", "precision": "fp32", "parity": parity, **artefact}
+        parity = Parity(engine="onnxruntime", num_frames=3, label_agreement=1.0, max_confidence_difference=0)
+        described = {"format": "onnx", "precision": "fp32", "parity": (parity,), **artefact}
         manifest = Manifest(
             frame_height=FRAME_HW[0],
             frame_width=FRAME_HW[1],
             network_height=FRAME_HW[0],
             network_width=FRAME_HW[1],
+            align_corners=False,
             input=InputConvention(channel_order="rgb", mean=(0, 0, 0), std=(1, 1, 1)),
             classes=(
                 ClassInfo(name="road", colour=(128, 64, 128)),
@@ -80,7 +81,6 @@ def make_bundle(tmp_path: Path) -> MakeBundle:
                 num_frames=3,
             ),
             provenance={},
-            created_unix_s=0,
         )
         write_json(folder / MANIFEST_NAME, manifest.model_dump(mode="json"))
         return folder

@@ -26,6 +26,19 @@ def test_each_error_has_its_exit_status_and_one_sentence(
     assert (out, err) == ("", "error: frame 3 is missing\n")
 
 
+def test_refusal_that_left_something_written_still_ends_with_its_figures(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse() -> dict[str, object]:
+        raise errors.GateError("int8-cpu.onnx was refused", figures={"bundle": "runs/a"})
+
+    assert run_command(refuse) == 3
+    assert capsys.readouterr() == ('{"bundle": "runs/a"}\n', "error: int8-cpu.onnx was refused\n")
+    monkeypatch.setenv("RANK", "1")
+    assert run_command(refuse) == 3
+    assert capsys.readouterr().out == ""
+
+
 def test_interrupt_exits_with_130(capsys: pytest.CaptureFixture[str]) -> None:
     def interrupt() -> dict[str, object]:
         raise KeyboardInterrupt
