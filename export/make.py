@@ -1,19 +1,20 @@
 """From a frozen network to the forms that were asked for, and those they are made from."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import assert_never
 
 from export.config import ExportConfig
 from export.forms import FORMS, ArtefactName, Form
 from export.frame_sets import FrameSets
 from export.frozen import Frozen
 from export.onnx_from_torch import onnx_from_torch
-from export.onnx_graph import cut_to_logits
+from export.onnx_graph import cut_to_logits, with_facts
 from export.provenance import artefact_facts
 from export.pt2_from_torch import pt2_from_torch
-from export.quantization.integers import Integers, choose_integers
+from export.quantization.choose import Calibration, calibrate
+from export.quantization.integers import choose_integers
 from export.quantization.sensitivity import LayerSensitivity
 from export.tensorrt.build import build_engine
 from export.torchscript_from_torch import torchscript_from_torch
@@ -62,52 +63,74 @@ def make_artefacts(
         BackendError: an exporter is missing or failed.
         GateError: an exporter made something else than was asked for.
     """
-    made: dict[ArtefactName, Made] = {}
+    workshop = _Workshop(frozen, sets, config, training, folder)
     for name in needed_forms(config.artefacts):
         say(f"making {name}")
-        made[name] = _make(name, made, frozen, sets, config, training, folder / name)
-    return made
+        workshop.made[name] = workshop.make(name, FORMS[name])
+    return workshop.made
 
 
-def _make(
-    name: ArtefactName,
-    made: Mapping[ArtefactName, Made],
-    frozen: Frozen,
-    sets: FrameSets,
-    config: ExportConfig,
-    training: TrainingConfig | None,
-    path: Path,
-) -> Made:
-    form = FORMS[name]
-    source = made[form.made_from] if form.made_from else None
-    facts = artefact_facts(frozen, config.checkpoint, form)
-    match form:
-        case Form(format="onnx", tail="logits"):
-            assert source is not None
-            cut_to_logits(source.path, path)
-            return Made(name, path, source.quantization)
-        case Form(format="onnx", precision="int8"):
-            assert source is not None
-            assert form.scheme is not None
-            integers: Integers = choose_integers(
-                source.path, path, scheme=form.scheme, frozen=frozen, sets=sets, config=config, training=training
-            )
-            return Made(name, path, integers.quantization, integers.sensitivity)
-        case Form(format="onnx"):
-            onnx_from_torch(frozen.network, path, facts, form.precision)
-            return Made(name, path)
-        case Form(format="torchscript"):
-            torchscript_from_torch(frozen.network, path, facts)
-            return Made(name, path)
-        case Form(format="pt2"):
-            pt2_from_torch(frozen.network, path, facts)
-            return Made(name, path)
-        case Form(format="tensorrt"):
-            assert source is not None
+class _Workshop:
+    """What the forms of one network are made with; each is made after the one it is made from."""
+
+    def __init__(
+        self, frozen: Frozen, sets: FrameSets, config: ExportConfig, training: TrainingConfig | None, folder: Path
+    ) -> None:
+        self._frozen, self._sets, self._config, self._training, self._folder = frozen, sets, config, training, folder
+        self.made: dict[ArtefactName, Made] = {}
+
+    def make(self, name: ArtefactName, form: Form) -> Made:
+        path, network = self._folder / name, self._frozen.network
+        facts = artefact_facts(self._frozen, self._config.checkpoint, precision=form.precision, tail=form.tail)
+        if form.made_from is not None:
+            return self._make_from(self.made[form.made_from], name, form, facts)
+        match form.format:
+            case "onnx":
+                assert form.precision != "int8"
+                onnx_from_torch(network, path, facts, form.precision)
+            case "torchscript":
+                torchscript_from_torch(network, path, facts)
+            case "pt2":
+                pt2_from_torch(network, path, facts)
+            case "tensorrt":
+                raise AssertionError("engines are made from ONNX")
+        return Made(name, path)
+
+    def _make_from(self, source: Made, name: ArtefactName, form: Form, facts: dict[str, str]) -> Made:
+        path, config = self._folder / name, self._config
+        if form.format == "tensorrt":
             engine = build_engine(source.path, path, form.precision, config.tensorrt)
             return Made(name, path, source.quantization, engine=engine)
-        case _:
-            assert_never(form.format)  # type: ignore[arg-type]
+        if form.tail == "logits":
+            cut_to_logits(source.path, path)
+            with_facts(path, facts)
+            return Made(name, path, source.quantization)
+        assert form.scheme is not None
+        choice = choose_integers(
+            source.path,
+            path,
+            scheme=form.scheme,
+            frozen=self._frozen,
+            facts=facts,
+            sets=self._sets,
+            config=config,
+            training=self._training,
+            calibration=self._calibration,
+        )
+        with_facts(path, facts)
+        return Made(name, path, choice.quantization, choice.sensitivity)
+
+    @cached_property
+    def _calibration(self) -> Calibration:
+        """Of the float32 graph; the same for every scheme."""
+        space = self._frozen.spec.space
+        return calibrate(
+            self.made["fp32.onnx"].path,
+            self._sets,
+            self._config.int8,
+            num_classes=space.num_classes,
+            class_names=space.names,
+        )
 
 
 def _line(name: ArtefactName) -> Iterator[ArtefactName]:
