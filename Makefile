@@ -9,7 +9,7 @@ ENGINE := $(if $(shell nvidia-smi -L 2>/dev/null),gpu,cpu)
 READY := $(VENV)/ready-$(ENGINE)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup adapt export bench test check report check-data preview compare clean
+.PHONY: help setup adapt export bench ladder test check report check-data preview compare clean
 
 help: ## print this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -20,7 +20,7 @@ setup: $(READY) ## create the environment in .venv
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(PY) -m pip install --quiet --upgrade pip
-	$(PY) -m pip install --quiet --constraint constraints.txt --editable ".[export,$(ENGINE),video,smp,dev]"
+	$(PY) -m pip install --quiet --constraint constraints.txt --editable ".[export,$(ENGINE),openvino,video,smp,dev]"
 	$(PY) -m pip install --quiet --no-deps --requirement requirements-tensorrt-rtx.txt
 	@touch $@
 
@@ -29,10 +29,13 @@ adapt: $(READY) ## train the source network where none is given, adapt it to the
 	$(PY) -m training adapt $(CONFIG) $(SET)
 
 export: $(READY) ## freeze the adapted network into a verified bundle
-	$(PY) -m export $(CONFIG) $(SET)
+	$(PY) -m export bundle $(CONFIG) $(SET)
 
 bench: $(READY) ## latency of the bundle against PyTorch eager, in the same run
 	$(PY) -m benchmarks latency $(CONFIG) $(SET)
+
+ladder: $(READY) ## every artefact of the bundle in every engine here: agreement, mIoU, latency
+	$(PY) -m benchmarks ladder $(CONFIG) $(SET)
 
 report: $(READY) ## one page on the run: accuracy, bundle, latency
 	$(PY) -m benchmarks report $(CONFIG) $(SET)
