@@ -3,6 +3,8 @@
 Evaluation runs this very module and export freezes it, so that what is measured is what is shipped.
 """
 
+from typing import NamedTuple
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -10,7 +12,20 @@ from torch import Tensor, nn
 from runtime.manifest import InputConvention
 from training.networks.network import SegmentationNetwork, upsample
 
-__all__ = ["FrameInput", "FrameNetwork"]
+__all__ = ["FrameInput", "FrameNetwork", "Stages"]
+
+
+class Stages(NamedTuple):
+    """What a deploy graph computes on its way.
+
+    `image` (N, 3, H', W') float32 enters the network, `logits` (N, C, h, w) float32 leave it; `labels` and
+    `confidence`, both (N, H, W) uint8, are made of them.
+    """
+
+    image: Tensor
+    logits: Tensor
+    labels: Tensor
+    confidence: Tensor
 
 
 class FrameInput(nn.Module):
@@ -79,9 +94,15 @@ class FrameNetwork(nn.Module):
 
     def forward(self, frames: Tensor) -> tuple[Tensor, Tensor]:
         """Labels and confidence of a batch of frames."""
-        logits, align_corners = self.network.logits(self.input(frames, self.network_hw)), self.network.align_corners
+        stages = self.stages(frames)
+        return stages.labels, stages.confidence
+
+    def stages(self, frames: Tensor) -> Stages:
+        """Labels and confidence of a batch of frames, and what they come from."""
+        image = self.input(frames, self.network_hw)
+        logits, align_corners = self.network.logits(image).float(), self.network.align_corners
         labels = upsample(logits, self.frame_hw, align_corners=align_corners).argmax(dim=1).to(torch.uint8)
-        certainty = logits.float().softmax(dim=1).amax(dim=1, keepdim=True)
+        certainty = logits.softmax(dim=1).amax(dim=1, keepdim=True)
         certainty = upsample(certainty, self.frame_hw, align_corners=align_corners)
         confidence = (certainty * 255.0).round().squeeze(1).to(torch.uint8)
-        return labels, confidence
+        return Stages(image, logits, labels, confidence)
