@@ -11,13 +11,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from export.backends import TensorRtBackend, why_not_run
 from export.forms import Form
+from export.tensorrt.backend import TensorRtBackend, why_not_run
 from export.torchscript_from_torch import load_torchscript
 from runtime.backends import Backend, open_backend
 from runtime.errors import BackendError
 from runtime.manifest import EngineInfo
 from runtime.settings import CpuConfig
+from runtime.tail import Tail
 from training.frame_network import FrameNetwork
 
 __all__ = ["Opened", "TorchBackend", "inner_tensors", "open_engines"]
@@ -130,7 +131,7 @@ def _ways(path: Path, form: Form, network: FrameNetwork, engine: EngineInfo | No
             return {"torch": lambda: TorchBackend(_load_pt2(path))}
         case "tensorrt":
             assert engine is not None
-            return {engine.library: lambda: TensorRtBackend(path, network.frame_hw)}
+            return {engine.library: lambda: TensorRtBackend(path, network.frame_hw, engine)}
         case _:
             assert_never(form.format)
 
@@ -138,20 +139,44 @@ def _ways(path: Path, form: Form, network: FrameNetwork, engine: EngineInfo | No
 def _onnx_ways(path: Path, form: Form, network: FrameNetwork) -> Mapping[str, Open]:
     ways: dict[str, Open] = {}
     if form.precision != "bf16":
-        ways["onnxruntime"] = lambda: _onnxruntime(path, form, network)
+        ways["onnxruntime"] = lambda: (
+            _onnxruntime(path, network) if form.tail == "labels" else _LogitsBackend(path, network)
+        )
     # In fp16 OpenVINO computes what the runtime never asks of it: CPUs gain nothing by that type.
     if form.precision != "fp16" and form.tail == "labels" and find_spec("openvino") is not None:
         ways["openvino"] = lambda: _OpenVinoModel(path.read_bytes(), "bf16" if form.precision == "bf16" else "f32")
     return ways
 
 
-def _onnxruntime(path: Path, form: Form, network: FrameNetwork) -> Backend:
+def _onnxruntime(path: Path, network: FrameNetwork) -> Backend:
     height, width = network.frame_hw
     return open_backend(CpuConfig(), path, frame_height=height, frame_width=width)
 
 
 def _load_pt2(path: Path) -> torch.nn.Module:
     return torch.export.load(path).module()
+
+
+class _LogitsBackend:
+    """An ONNX model of tail `logits` in ONNX Runtime, with the tail that the vehicle's processor computes."""
+
+    def __init__(self, path: Path, network: FrameNetwork) -> None:
+        self._logits = inner_tensors(path.read_bytes())
+        self._network = network
+        self._tail: Tail | None = None
+
+    def infer(self, frame: NDArray[np.uint8]) -> Maps:
+        """Labels and confidence of one frame; see `runtime.backends.Backend`."""
+        (logits,) = self._logits(frame)["logits"]
+        if self._tail is None:
+            num_classes, height, width = logits.shape
+            aligned = self._network.network.align_corners
+            self._tail = Tail((height, width), self._network.frame_hw, num_classes, align_corners=aligned)
+        labels, confidence = self._tail(logits)
+        return labels[np.newaxis], confidence[np.newaxis]
+
+    def close(self) -> None:
+        """Nothing to give back before the object itself goes."""
 
 
 class _OpenVinoModel:

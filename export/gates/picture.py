@@ -8,9 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from export.gates.comparison import Compared
-from export.gates.table import Verdict
 from export.gates.tally import Confusion, FrameDifference
+from export.gates.verdict import Verdict
 from runtime.images import write_png
 from runtime.manifest import ClassInfo
 from runtime.overlay import blend, colour_labels, draw_legend
@@ -21,7 +20,7 @@ CELL_WIDTH = 560
 """Frames are scaled to it, small ones by a whole number."""
 GAP = 6
 MARGIN = 12
-SIZE = 15
+SIZE = 20
 """Of the text, in pixels."""
 LINE = SIZE * 3 // 2
 LABEL_OPACITY = 0.75
@@ -32,18 +31,18 @@ SHOWN_PROBLEMS = 6
 Picture = NDArray[np.uint8]
 
 
-def write_differences(path: Path, verdict: Verdict, compared: Compared, classes: Sequence[ClassInfo]) -> bool:
+def write_differences(path: Path, verdict: Verdict, classes: Sequence[ClassInfo]) -> bool:
     """Write a PNG of the frames whose labels differ most, under the verdict and above the classes most confused.
 
     Args:
         path: the PNG.
         verdict: of the artefact.
-        compared: what it was judged by.
         classes: the manifest's; the position is the train id.
 
     Returns:
         False, and no file, where no pixel of any frame differs.
     """
+    compared = verdict.compared
     if not compared.differences:
         return False
     rows = [_row(difference, classes) for difference in compared.differences]

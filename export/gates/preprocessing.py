@@ -9,9 +9,10 @@ from training.checkpoint import NetworkSpec
 
 __all__ = ["convention_problem", "graph_problem", "network_input"]
 
-# In grey levels of 255, whatever the convention's unit is: float32 rounds at 1e-5 of them, and a type of 11 or 8 bits
-# keeps 255 only to the nearest 0.06 or 0.5, after each of the few operations.
-TOLERANCES: dict[Precision, float] = {"fp32": 0.01, "fp16": 0.5, "bf16": 2.0, "int8": 0.01}
+# In grey levels of 255, whatever the convention's unit is. In float32 a place on an axis of 2048 pixels is known to
+# the nearest 1e-4, which between black and white is 0.03 levels; types of 11 and 8 bits keep 255 to the nearest 0.06
+# and 0.5 after each of a few operations.
+TOLERANCES: dict[Precision, float] = {"fp32": 0.1, "fp16": 0.5, "bf16": 2.0, "int8": 0.1}
 
 
 def graph_problem(

@@ -1,13 +1,13 @@
 """All artefacts of an export in one table, kept and refused: for people, for a README, for programs."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from export.gates.shares import share_text
-from runtime.manifest import Artefact, ClassParity, Parity
+from export.gates.verdict import Verdict
+from runtime.manifest import ClassParity, Parity
 
-__all__ = ["Verdict", "gate_document", "gate_markdown", "gate_table"]
+__all__ = ["gate_document", "gate_markdown", "gate_table"]
 
 HEADINGS = (
     "artefact",
@@ -23,21 +23,6 @@ HEADINGS = (
     "verdict",
 )
 NOTHING = "-"
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """An artefact and why it is refused, a sentence each; none where it is in the bundle."""
-
-    artefact: Artefact
-    problems: tuple[str, ...] = ()
-
-    @property
-    def word(self) -> str:
-        """What became of it."""
-        if self.problems:
-            return "refused"
-        return "kept" if self.artefact.parity else "not run"
 
 
 def gate_table(verdicts: Sequence[Verdict]) -> str:

@@ -64,13 +64,14 @@ class LabelledTally:
         self._matrix.update(truth, np.minimum(labels, self._num_classes))
 
     @property
-    def miou(self) -> float:
-        """Mean IoU in percent over the classes that the truth has.
+    def miou(self) -> float | None:
+        """Mean IoU in percent over the classes that the truth has; None where it has none.
 
         Not over all that are predicted: a single stray pixel of another class would put a zero into the mean of one
         engine and not into the other's.
         """
-        return self._matrix.miou(np.flatnonzero(self._matrix.counts.sum(axis=1)).tolist())
+        present = np.flatnonzero(self._matrix.counts.sum(axis=1)).tolist()
+        return self._matrix.miou(present) if present else None
 
     def iou(self) -> NDArray[np.float64]:
         """IoU of each class in percent, (C,); NaN where the truth has fewer than `MIN_CLASS_PIXELS` of it."""
@@ -163,6 +164,7 @@ class Tally:
         rare = [
             recall for recall, share in zip(recalls, shares, strict=True) if recall is not None and share < RARE_SHARE
         ]
+        before, after = (None, None) if truths is None else (truths[0].miou, truths[1].miou)
         changes = [None] * self._num_classes if truths is None else _changes(truths[1].iou() - truths[0].iou())
         return Parity(
             engine=engine,
@@ -171,8 +173,8 @@ class Tally:
             max_confidence_difference=self._max_difference,
             logits_error=logits_error,
             rare_recall=min(rare, default=None),
-            miou=None if truths is None else truths[1].miou,
-            miou_change=None if truths is None else truths[1].miou - truths[0].miou,
+            miou=after,
+            miou_change=None if before is None or after is None else after - before,
             classes=tuple(
                 ClassParity(name=name, share=float(share), recall=recall, iou_change=change)
                 for name, share, recall, change in zip(names, shares, recalls, changes, strict=True)
