@@ -1,0 +1,1 @@
+"""What an artefact must prove before it is in a bundle."""
