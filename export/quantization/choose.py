@@ -1,0 +1,262 @@
+"""The story of INT8: calibrate, choose how ranges are taken, keep layers in float where the budget asks for it."""
+
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnx
+
+from export.config import Budget, Int8Config
+from export.forms import Scheme
+from export.frame_sets import FrameSets, TargetFrames
+from export.quantization.coverage import calibration_frames, hash_of
+from export.quantization.layers import NetworkGraph, read_network
+from export.quantization.quantize import fitted_ranges, quantize
+from export.quantization.ranges import METHODS, Range, RangeMethod, Statistics, collect_statistics
+from export.quantization.sensitivity import LayerSensitivity, measure_sensitivity
+from export.quantization.sessions import LabelsAndLogits, labels_and_logits
+from runtime.command import say
+from runtime.manifest import Quantization
+
+__all__ = ["Calibration", "Int8Choice", "calibrate", "choose_int8"]
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """What a float32 graph does on its calibration frames; the same for every scheme."""
+
+    network: NetworkGraph
+    frames: TargetFrames
+    frames_sha256: str
+    statistics: Statistics
+
+
+@dataclass(frozen=True, slots=True)
+class Int8Choice:
+    """How an INT8 graph was made, and how it did on the frames of choice.
+
+    `ranges` are those of the activations, by tensor. `sensitivity` is empty where quantizing all layers met the budget
+    and no report was asked for. `is_within` says whether label agreement and logits error are within the budget; recall
+    of classes is left to the gate, whose frames are more.
+    """
+
+    quantization: Quantization
+    ranges: dict[str, Range]
+    sensitivity: tuple[LayerSensitivity, ...]
+    label_agreement: float
+    logits_error: float
+    is_within: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    """One way to quantize, as measured."""
+
+    method: RangeMethod
+    float_layers: tuple[str, ...]
+    label_agreement: float
+    logits_error: float
+
+    def is_within(self, budget: Budget) -> bool:
+        return (
+            self.label_agreement >= budget.min_label_agreement and self.logits_error <= budget.max_logits_error
+        )
+
+    @property
+    def rank(self) -> tuple[float, float]:
+        """The more the better."""
+        return self.label_agreement, -self.logits_error
+
+
+def calibrate(
+    model: Path, sets: FrameSets, config: Int8Config, *, num_classes: int, class_names: Sequence[str] = ()
+) -> Calibration:
+    """Choose calibration frames among the candidates and collect the statistics of every activation on them.
+
+    Args:
+        model: a float32 ONNX artefact.
+        sets: its candidates are used, nothing else.
+        config: how many frames.
+        num_classes: of the label maps.
+        class_names: for messages.
+
+    Raises:
+        BackendError: the graph has no tensors `image` and `logits`, or nothing to quantize between them.
+        DataError: a frame cannot be read, or has another size.
+    """
+    network = read_network(model)
+    frames = calibration_frames(
+        network.model,
+        sets.candidates,
+        config.num_calibration_frames,
+        num_classes=num_classes,
+        class_names=class_names,
+    )
+    return Calibration(network, frames, hash_of(frames), collect_statistics(network, frames))
+
+
+def choose_int8(
+    model: Path,
+    path: Path,
+    *,
+    scheme: Scheme,
+    sets: FrameSets,
+    config: Int8Config,
+    budget: Budget,
+    num_classes: int,
+    class_names: Sequence[str] = (),
+    ranges: Mapping[str, Range] | None = None,
+    calibration: Calibration | None = None,
+    with_report: bool = False,
+) -> Int8Choice:
+    """Write the INT8 graph that agrees best with the float32 one on the frames of choice; no label is used.
+
+    All layers are quantized first. If that misses the budget, the most sensitive layers stay in float: 1, 2, 4, ... up
+    to `config.max_float_layers`, until it is met.
+
+    Args:
+        model: a float32 ONNX artefact.
+        path: where the INT8 file goes.
+        scheme: whose integers.
+        sets: its candidates and frames of choice are used, never those of the gate.
+        config: what to choose, and what is given.
+        budget: label agreement and logits error that are wanted.
+        num_classes: of the label maps.
+        class_names: for messages.
+        ranges: by tensor; they replace calibrated ones, as training with integers gives them.
+        calibration: of this very model, where there is one already.
+        with_report: measure the sensitivity of layers even if the budget is met.
+
+    Raises:
+        BackendError: the graph has no tensors `image` and `logits`, or nothing to quantize between them.
+        ConfigError: a float layer of the config is not in the network.
+        DataError: a frame cannot be read, or has another size.
+        ValueError: `ranges` names a tensor that is not in the graph.
+    """
+    if calibration is None:
+        calibration = calibrate(model, sets, config, num_classes=num_classes, class_names=class_names)
+    chooser = _Chooser(calibration, sets.choice, scheme, config, dict(ranges or {}))
+    given = () if config.float_layers == "auto" else config.float_layers
+    methods = METHODS if config.range_method == "auto" else (config.range_method,)
+    best = max((chooser.measure(method, given) for method in methods), key=lambda candidate: candidate.rank)
+    sensitivity: tuple[LayerSensitivity, ...] = ()
+    may_keep = config.float_layers == "auto" and config.max_float_layers > 0 and not best.is_within(budget)
+    if may_keep or with_report:
+        sensitivity = chooser.sensitivity(best.method)
+    if may_keep:
+        best = chooser.keep_in_float(best, sensitivity, budget)
+    chooser.write(path, best)
+    return Int8Choice(
+        Quantization(
+            scheme=scheme,
+            range_method=best.method,
+            calibration_sha256=calibration.frames_sha256,
+            num_calibration_frames=len(calibration.frames),
+            float_layers=best.float_layers,
+        ),
+        fitted_ranges(calibration.network, chooser.ranges(best.method)),
+        sensitivity,
+        best.label_agreement,
+        best.logits_error,
+        best.is_within(budget),
+    )
+
+
+class _Chooser:
+    """Makes and measures ways to quantize one network."""
+
+    def __init__(
+        self,
+        calibration: Calibration,
+        frames: TargetFrames,
+        scheme: Scheme,
+        config: Int8Config,
+        given_ranges: Mapping[str, Range],
+    ) -> None:
+        self._network = calibration.network
+        self._statistics = calibration.statistics
+        self._frames = frames
+        self._scheme = scheme
+        self._config = config
+        self._given = given_ranges
+        self._ranges: dict[RangeMethod, dict[str, Range]] = {}
+        title = "float32 on frames of choice"
+        self._reference = list(labels_and_logits(self._network.model, frames, title=title))
+
+    def ranges(self, method: RangeMethod) -> dict[str, Range]:
+        """Calibrated ranges with the given ones in their place."""
+        if method not in self._ranges:
+            calibrated = self._statistics.ranges(method)
+            if unknown := sorted(self._given.keys() - calibrated.keys()):
+                raise ValueError(f"ranges are given for {', '.join(unknown)}, which the network does not quantize")
+            self._ranges[method] = calibrated | self._given
+        return self._ranges[method]
+
+    def write(self, path: Path, candidate: _Candidate) -> None:
+        self._quantize(path, candidate.method, candidate.float_layers)
+
+    def measure(self, method: RangeMethod, float_layers: tuple[str, ...]) -> _Candidate:
+        """Quantize and compare with the float32 network."""
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "int8.onnx"
+            self._quantize(path, method, float_layers)
+            model = onnx.load(path)
+        title = f"{self._scheme} by {method}, {len(float_layers)} layers in float"
+        agreement, error = _compare(self._reference, labels_and_logits(model, self._frames, title=title))
+        say(f"{title}: label agreement {agreement:.4%}, logits error {error:.4f}")
+        return _Candidate(method, float_layers, agreement, error)
+
+    def sensitivity(self, method: RangeMethod) -> tuple[LayerSensitivity, ...]:
+        return measure_sensitivity(
+            self._network,
+            self._frames,
+            scheme=self._scheme,
+            ranges=self.ranges(method),
+            reduce_range=self._config.reduce_range,
+        )
+
+    def keep_in_float(
+        self, best: _Candidate, sensitivity: Sequence[LayerSensitivity], budget: Budget
+    ) -> _Candidate:
+        """The first candidate within the budget, or else the best one."""
+        ordered = [entry.layer for entry in sorted(sensitivity, key=lambda entry: -entry.logits_error)]
+        for number in _doubling(min(self._config.max_float_layers, len(ordered))):
+            # In the order of the graph, whatever their rank: the same set is the same file.
+            kept = tuple(name for name in self._network.layers if name in ordered[:number])
+            best = max(best, self.measure(best.method, kept), key=lambda candidate: candidate.rank)
+            if best.is_within(budget):
+                break
+        return best
+
+    def _quantize(self, path: Path, method: RangeMethod, float_layers: tuple[str, ...]) -> None:
+        quantize(
+            self._network,
+            path,
+            scheme=self._scheme,
+            ranges=self.ranges(method),
+            float_layers=float_layers,
+            reduce_range=self._config.reduce_range,
+        )
+
+
+def _doubling(limit: int) -> Iterator[int]:
+    """1, 2, 4, ... and last the limit itself."""
+    number = 1
+    while number < limit:
+        yield number
+        number *= 2
+    yield limit
+
+
+def _compare(expected: Sequence[LabelsAndLogits], got: Iterator[LabelsAndLogits]) -> tuple[float, float]:
+    """Share of equal labels, and root mean square difference of the logits relative to their deviation."""
+    num_equal = num_pixels = 0
+    squares = []
+    for (labels, logits), (got_labels, got_logits) in zip(expected, got, strict=True):
+        num_equal += int(np.count_nonzero(labels == got_labels))
+        num_pixels += labels.size
+        squares.append(np.square(logits - got_logits, dtype=np.float64).mean())
+    deviation = float(np.std(np.stack([logits for _, logits in expected]), dtype=np.float64))
+    return num_equal / num_pixels, float(np.sqrt(np.mean(squares)) / deviation)
