@@ -23,7 +23,7 @@ from training.preparation import SCORED_FRAMES, Prepared, network_inputs, prepar
 from training.source import fingerprint, load_source
 from training.trainer import Run, train
 
-__all__ = ["adapt", "adapted_path"]
+__all__ = ["adapt", "adapted_path", "train_on_target"]
 
 
 def adapted_path(config: TrainingConfig) -> Path:
@@ -65,7 +65,7 @@ def adapt(config: TrainingConfig, *, prepared_in: Path | None = None, world: Wor
         return found
     prepared = prepare(config, source, compute, prepared_in or config.output / "prepared")
     folder = writable_folder(config.output / "adapt" / mark)
-    student = _train(prepared, config, compute, folder, mark)
+    student = train_on_target(prepared.network, prepared, config, compute, folder, mark)
     spec = prepared.spec.with_provenance(made_by="adapt", settings=mark, seed=config.seed, source_sha256=source.sha256)
     if world.is_first:
         spec = _settle(student, spec, prepared, config, compute)
@@ -75,20 +75,38 @@ def adapt(config: TrainingConfig, *, prepared_in: Path | None = None, world: Wor
     return read_network(path)[1].provenance
 
 
-def _train(
-    prepared: Prepared, config: TrainingConfig, compute: Compute, folder: Path, mark: str
+def train_on_target(
+    network: SegmentationNetwork, prepared: Prepared, config: TrainingConfig, compute: Compute, folder: Path, mark: str
 ) -> SegmentationNetwork:
+    """All steps of the configured method that are left; the finished state stays in `folder`.
+
+    Args:
+        network: what is trained, in place: the prepared network itself, or one of its form made from it.
+        prepared: labels, and importance as the prepared network judges it.
+        config: the run.
+        compute: where and how precisely.
+        folder: receives state and metrics.
+        mark: names everything the result depends on.
+
+    Returns:
+        The student.
+
+    Raises:
+        TrainingError: a loss or gradient is not finite.
+        CheckpointError: the state in `folder` belongs to other settings or is damaged.
+    """
     adaptation, method_config = config.adaptation, config.adaptation.method
     is_judged_once = method_config.judged_view == "frame"
     importance = prepared.importance(method_config.importance, compute) if is_judged_once else None
     num_classes = prepared.spec.space.num_classes
     method = Iapc(
-        prepared.network,
+        network,
         prepared.spec.frame_input().to(compute.device),
         method_config,
         class_prior=prepared.pseudo_labels.class_prior(len(prepared.frames), num_classes).to(compute.device),
         has_fixed_statistics=adaptation.student_statistics == "fixed",
         compute=compute,
+        judge=prepared.network,
     )
     run = Run(
         folder=folder,

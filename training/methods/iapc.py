@@ -18,6 +18,7 @@ from training.batches import TargetBatch
 from training.class_weights import RareClassWeights
 from training.config import IapcConfig
 from training.device import Compute
+from training.fake_quantization import is_fake_quantized
 from training.frame_network import FrameInput
 from training.global_batch_norm import by_global_batch
 from training.losses import (
@@ -47,6 +48,7 @@ class Iapc:
         class_prior: Tensor,
         has_fixed_statistics: bool,
         compute: Compute,
+        judge: SegmentationNetwork | None = None,
     ) -> None:
         """Make the three networks.
 
@@ -57,8 +59,10 @@ class Iapc:
             class_prior: (C,) class frequencies of the pseudo-labels, for the optional diversity term.
             has_fixed_statistics: normalise the student by its stored statistics instead of the batch's.
             compute: device and precision.
+            judge: the network that judges importance where that is not `source`, as where that computes roughly.
         """
-        self.source = copy.deepcopy(source).eval().requires_grad_(False) if config.judged_view == "crop" else None
+        is_judged = config.judged_view == "crop"
+        self.source = copy.deepcopy(judge or source).eval().requires_grad_(False) if is_judged else None
         self.memory = copy.deepcopy(source).eval().requires_grad_(False)
         if not has_fixed_statistics:
             # As in the authors' code; copied buffers would do as well, which it never uses.
@@ -66,8 +70,10 @@ class Iapc:
         # What its author keeps from learning stays so.
         self.student = source.train(not has_fixed_statistics)
         freeze_affine(self.student)
+        # Sums by taps pass the classifiers by, and with them the rounding of what they read.
+        is_by_taps = compute.device.type == "cpu" and not is_fake_quantized(self.student)
         for network in (self.memory, self.student):
-            network.sum_by_taps(compute.device.type == "cpu")
+            network.sum_by_taps(is_by_taps)
         by_global_batch(self.memory, compute)
         self.forward_student = compute.world.parallel(by_global_batch(self.student, compute))
         self.frame_input = frame_input
