@@ -178,9 +178,7 @@ class _Lowering:
         """Drop float32 weights that nobody reads any more; their rounded copies take their names."""
         used = {name for node in self.graph.node for name in node.input}
         kept = [weight for weight in self.graph.initializer if weight.name in used]
-        renamed = {
-            made: name for (name, _), made in self.made.items() if name in self.weights and name not in used
-        }
+        renamed = {made: name for (name, _), made in self.made.items() if name in self.weights and name not in used}
         for weight in kept:
             weight.name = renamed.get(weight.name, weight.name)
         for node in self.graph.node:

@@ -5,7 +5,9 @@ PyTorch deprecates TorchScript; where it is gone one day, this file goes with it
 
 import io
 import json
+import re
 import warnings
+import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,10 +20,11 @@ from training.frame_network import FrameNetwork
 __all__ = ["FACTS_NAME", "load_torchscript", "torchscript_from_torch"]
 
 FACTS_NAME = "iapc.json"
+_MANGLED = re.compile(rb"___torch_mangle_\d+")
 
 
 def torchscript_from_torch(network: FrameNetwork, path: Path, facts: Mapping[str, str]) -> None:
-    """Write the deploy graph as traced, frozen TorchScript of static shape.
+    """Write the deploy graph as traced, frozen TorchScript of static shape; the same network gives the same bytes.
 
     Called with (1, H, W, 3) uint8 frames it gives `(labels, confidence)`, both (1, H, W) uint8.
 
@@ -38,7 +41,7 @@ def torchscript_from_torch(network: FrameNetwork, path: Path, facts: Mapping[str
         traced = torch.jit.trace(network, (frame,), check_trace=False)  # type: ignore[no-untyped-call]
         torch.jit.save(torch.jit.freeze(traced), buffer, _extra_files={FACTS_NAME: json.dumps(dict(facts))})
     with replacing(path) as temporary:
-        temporary.write_bytes(buffer.getbuffer())
+        _write_reproducibly(buffer, temporary)
 
 
 def load_torchscript(path: Path) -> torch.jit.ScriptModule:
@@ -46,6 +49,29 @@ def load_torchscript(path: Path) -> torch.jit.ScriptModule:
     with _expected_warnings():
         module: torch.jit.ScriptModule = torch.jit.load(path, map_location="cpu")  # type: ignore[no-untyped-call]
     return module
+
+
+def _write_reproducibly(archive: io.BytesIO, path: Path) -> None:
+    """Write an archive without what differs from machine to machine and from call to call.
+
+    That is where the code lay, which torch keeps for its error messages, the number that torch gives each traced
+    class of a process, and a checksum of both. None is needed to load the file.
+    """
+    numbers: dict[bytes, bytes] = {}
+
+    def renumbered(found: re.Match[bytes]) -> bytes:
+        return numbers.setdefault(found[0], b"___torch_mangle_%d" % len(numbers))
+
+    with zipfile.ZipFile(archive) as source, zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as target:
+        for name in source.namelist():
+            if name.endswith((".debug_pkl", "/.data/serialization_id")):
+                continue
+            content = source.read(name)
+            if name.endswith((".pkl", ".py")):
+                content = _MANGLED.sub(renumbered, content)
+            # Of a fixed date; its own default is now.
+            entry = zipfile.ZipInfo(_MANGLED.sub(renumbered, name.encode()).decode())
+            target.writestr(entry, content)
 
 
 @contextmanager
