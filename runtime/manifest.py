@@ -129,6 +129,7 @@ class EngineInfo(StrictModel):
     library: Literal["tensorrt", "tensorrt_rtx"]
     version: str
     compute_capabilities: tuple[str, ...]
+    gpu: str | None = None
     driver: str | None = None
     onnx_sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
     profile: dict[str, tuple[int, ...]]
