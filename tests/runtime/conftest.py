@@ -1,5 +1,6 @@
 """A real bundle, small enough to work out by hand: each pixel's class is its strongest colour channel."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -60,13 +61,14 @@ def make_bundle(tmp_path: Path) -> MakeBundle:
         (folder / "fp32.onnx").write_bytes(model or strongest_channel_model())
         np.save(folder / "golden_frames.npy", frames)
         np.save(folder / "golden_labels.npy", golden_labels(frames.argmax(axis=-1).astype(np.uint8)))
-        parity = Parity(num_frames=3, label_agreement=1.0, max_confidence_difference=0)
-        described = {"format": "onnx", "precision": "fp32", "parity": parity, **artefact}
+        parity = Parity(engine="onnxruntime", num_frames=3, label_agreement=1.0, max_confidence_difference=0)
+        described = {"format": "onnx", "precision": "fp32", "parity": (parity,), **artefact}
         manifest = Manifest(
             frame_height=FRAME_HW[0],
             frame_width=FRAME_HW[1],
             network_height=FRAME_HW[0],
             network_width=FRAME_HW[1],
+            align_corners=False,
             input=InputConvention(channel_order="rgb", mean=(0, 0, 0), std=(1, 1, 1)),
             classes=(
                 ClassInfo(name="road", colour=(128, 64, 128)),
@@ -80,7 +82,6 @@ def make_bundle(tmp_path: Path) -> MakeBundle:
                 num_frames=3,
             ),
             provenance={},
-            created_unix_s=0,
         )
         write_json(folder / MANIFEST_NAME, manifest.model_dump(mode="json"))
         return folder
@@ -112,3 +113,57 @@ def striped_frame() -> NDArray[np.uint8]:
 def striped_labels() -> NDArray[np.uint8]:
     """What the network must say about `striped_frame`."""
     return np.repeat(np.array([[0, 1, 2]], dtype=np.uint8), 8, axis=1).repeat(FRAME_HW[0], axis=0)
+
+
+@pytest.fixture
+def logits_model() -> bytes:
+    """The same network without its tail: the logits are the channels."""
+    return logits_network(np.eye(3, dtype=np.float32))
+
+
+def logits_network(weights: NDArray[np.float32], stride: int = 1) -> bytes:
+    """logits = weights (C, 3) times the colour of every `stride`th pixel."""
+    height, width = FRAME_HW
+    num_classes = len(weights)
+    kernel = helper.make_tensor("weight", TensorProto.FLOAT, [num_classes, 3, 1, 1], weights.ravel())
+    nodes = [
+        helper.make_node("Cast", ["frame"], ["frame_f32"], to=TensorProto.FLOAT),
+        helper.make_node("Transpose", ["frame_f32"], ["image"], perm=[0, 3, 1, 2]),
+        helper.make_node("Conv", ["image", "weight"], ["logits"], strides=[stride, stride]),
+    ]
+    frame = helper.make_tensor_value_info("frame", TensorProto.UINT8, [1, height, width, 3])
+    shape = [1, num_classes, height // stride, width // stride]
+    logits = helper.make_tensor_value_info("logits", TensorProto.FLOAT, shape)
+    graph = helper.make_graph(nodes, "logits", [frame], [logits], [kernel])
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=10).SerializeToString()
+
+
+@pytest.fixture
+def make_logits_network() -> Callable[..., bytes]:
+    """Gives `logits_network`."""
+    return logits_network
+
+
+@pytest.fixture
+def add_artefact() -> Callable[..., None]:
+    """Adds an artefact, its file and its entry in the manifest, to a bundle; arguments replace its description."""
+
+    def add(bundle: Path, file: str, content: bytes, **described: Any) -> None:
+        (bundle / file).write_bytes(content)
+        manifest = json.loads((bundle / MANIFEST_NAME).read_text())
+        entry = {**manifest["artefacts"][0], **_entry(bundle / file), **described}
+        manifest["artefacts"].append(entry)
+        write_json(bundle / MANIFEST_NAME, manifest)
+
+    return add
+
+
+@pytest.fixture
+def outside_weights_model() -> bytes:
+    """The network, with its weights in the file weights.bin."""
+    model = onnx.load_from_string(strongest_channel_model())
+    weight = model.graph.initializer[0]
+    weight.ClearField("float_data")
+    weight.data_location = TensorProto.EXTERNAL
+    weight.external_data.add(key="location", value="weights.bin")
+    return bytes(model.SerializeToString())
