@@ -37,8 +37,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def segment_all(options: argparse.Namespace) -> Mapping[str, Any]:
     """Segment every frame of the input, write the pictures, and return the figures."""
-    provider = [f"backend.provider={options.provider}"] if options.provider else []
-    config = load_config(options.config, "runtime", RuntimeConfig, [*options.overrides, *provider])
+    named = {"backend.provider": options.provider, "artefact": options.artefact, "public_key": options.public_key}
+    overrides = [*options.overrides, *(f"{key}={value}" for key, value in named.items() if value is not None)]
+    config = load_config(options.config, "runtime", RuntimeConfig, overrides)
     output = output_folder(options.output, options.input)
     with Segmenter.open(options.bundle, config) as segmenter:
         manifest = segmenter.manifest
@@ -63,7 +64,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("input", type=Path, metavar="INPUT", help="an image, a folder of images, or a video")
     parser.add_argument("--output", type=Path, required=True, metavar="FOLDER", help="where the pictures go")
     parser.add_argument("--config", type=Path, metavar="FILE", help="run file; its section `runtime` is read")
-    parser.add_argument("--provider", choices=("cpu", "cuda"), help="same as --set backend.provider=...")
+    parser.add_argument("--provider", choices=("cpu", "cuda", "openvino"), help="same as --set backend.provider=...")
+    parser.add_argument("--artefact", metavar="NAME", help="file of the bundle to serve; fp32.onnx without it")
+    parser.add_argument("--public-key", type=Path, metavar="FILE", help="refuse a bundle that this key did not sign")
     set_help = "override one key, for example overlay_opacity=0.3; may be repeated"
     parser.add_argument("--set", dest="overrides", action="append", default=[], metavar="KEY=VALUE", help=set_help)
     return parser

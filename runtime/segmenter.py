@@ -14,16 +14,14 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.backends import Backend, open_backend
+from runtime.backends import Backend, LogitsLayout, open_backend
 from runtime.errors import BackendError, BundleError
 from runtime.frames import check_frame
 from runtime.manifest import Artefact, BundleFile, Manifest, read_manifest, verified_path
-from runtime.settings import RuntimeConfig
+from runtime.serving import agreement_margin, choose_artefact
+from runtime.settings import BackendConfig, RuntimeConfig
 
 __all__ = ["Segmentation", "Segmenter"]
-
-# Engines round differently, and a pixel on the border of two classes may flip; one in ten thousand may.
-MIN_GOLDEN_AGREEMENT = 0.9999
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,19 +70,25 @@ class Segmenter:
             BackendError: the engine is missing, refuses the network, or gives other labels than at export.
         """
         config = config or RuntimeConfig()
-        manifest = read_manifest(bundle)
+        manifest = read_manifest(bundle, config.public_key)
         paths = {entry.file: verified_path(bundle, entry) for entry in manifest.files}
-        model = paths[_servable_artefact(bundle, manifest).file]
+        artefact = choose_artefact(bundle, manifest, config.artefact, config.backend)
         frames, labels = _read_golden(bundle, manifest)
+        layout = LogitsLayout(len(manifest.classes), manifest.align_corners)
         with ExitStack() as on_failure:
             backend = open_backend(
-                config.backend, model, frame_height=manifest.frame_height, frame_width=manifest.frame_width
+                config.backend,
+                paths[artefact.file],
+                frame_height=manifest.frame_height,
+                frame_width=manifest.frame_width,
+                logits=layout if artefact.tail == "logits" else None,
             )
             on_failure.callback(backend.close)
             segmenter = cls(manifest, backend)
             # Engines plan memory and choose kernels in their first call; only the second one is typical.
             segmenter.segment(frames[0])
-            segmenter._check_golden(bundle, frames, labels)
+            agreement = segmenter._golden_agreement(frames, labels)
+            _require_golden(bundle, artefact, config.backend, agreement)
             on_failure.pop_all()
         return segmenter
 
@@ -123,34 +127,26 @@ class Segmenter:
         """Close the segmenter."""
         self.close()
 
-    def _check_golden(self, bundle: Path, frames: NDArray[np.uint8], labels: NDArray[np.uint8]) -> None:
+    def _golden_agreement(self, frames: NDArray[np.uint8], labels: NDArray[np.uint8]) -> float:
         num_equal = sum(
             int(np.count_nonzero(self.segment(frame).labels == expected))
             for frame, expected in zip(frames, labels, strict=True)
         )
-        agreement = num_equal / labels.size
-        if agreement < MIN_GOLDEN_AGREEMENT:
-            raise BackendError(
-                f"bundle {bundle} gives other labels here than at export: label agreement {agreement:.6f} on its "
-                f"golden frames, expected at least {MIN_GOLDEN_AGREEMENT}; use another backend.provider or "
-                "engine version, or export the bundle again"
-            )
+        return num_equal / labels.size
 
 
-def _servable_artefact(bundle: Path, manifest: Manifest) -> Artefact:
-    """The fp32 ONNX artefact, provided its parity was measured."""
-    reasons = []
-    for artefact in manifest.artefacts:
-        if artefact.format == "onnx" and artefact.precision == "fp32":
-            if artefact.parity is not None:
-                return artefact
-            reasons.append(f"{artefact.file} was never compared with its network ({artefact.not_run})")
-    found = ", ".join(f"{artefact.format} {artefact.precision}" for artefact in manifest.artefacts)
-    reason = "; ".join(reasons) or f"it holds only {found}"
-    raise BundleError(
-        f"bundle {bundle} has no fp32 ONNX artefact that may be served: {reason}; export it again with ONNX among "
-        "the artefacts, on a machine that can run it"
-    )
+def _require_golden(bundle: Path, artefact: Artefact, backend: BackendConfig, agreement: float) -> None:
+    # Nothing less than equality is known of an artefact whose manifest does not say how it did.
+    at_export = 1.0 if artefact.golden_agreement is None else artefact.golden_agreement
+    margin = agreement_margin(artefact, backend)
+    if agreement < at_export - margin:
+        no_vnni = "; on a CPU without VNNI, INT8 needs export.int8.reduce_range" if artefact.precision == "int8" else ""
+        raise BackendError(
+            f"bundle {bundle} gives other labels here than at export: {artefact.file} with backend.provider="
+            f"{backend.provider} has label agreement {agreement:.6f} on its golden frames, expected at least "
+            f"{at_export - margin:.6g} ({at_export:.6f} at export, less {margin:g} for rounding); use another "
+            f"backend, engine version or artefact, or export the bundle again{no_vnni}"
+        )
 
 
 def _read_golden(bundle: Path, manifest: Manifest) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:

@@ -1,15 +1,19 @@
 """Inference engines behind one verb; the config names one, and no other is tried."""
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Protocol, assert_never
 
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.backends.ort import OnnxRuntimeBackend
-from runtime.settings import BackendConfig, CpuConfig, CudaConfig
+from runtime.backends.engine import Engine, HostTail, LabelsInGraph
+from runtime.backends.openvino import OpenVinoEngine
+from runtime.backends.ort import OnnxRuntimeEngine
+from runtime.backends.tensors import LogitsLayout
+from runtime.settings import BackendConfig, CpuConfig, CudaConfig, OpenVinoConfig
 
-__all__ = ["Backend", "open_backend"]
+__all__ = ["Backend", "LogitsLayout", "open_backend"]
 
 
 class Backend(Protocol):
@@ -34,7 +38,9 @@ class Backend(Protocol):
         ...
 
 
-def open_backend(config: BackendConfig, model: Path, *, frame_height: int, frame_width: int) -> Backend:
+def open_backend(
+    config: BackendConfig, model: Path, *, frame_height: int, frame_width: int, logits: LogitsLayout | None = None
+) -> Backend:
     """Load an ONNX artefact into the engine that the config names.
 
     Args:
@@ -42,15 +48,27 @@ def open_backend(config: BackendConfig, model: Path, *, frame_height: int, frame
         model: a self-contained ONNX file; the caller has verified its content.
         frame_height: height that the artefact must take, in pixels.
         frame_width: width that the artefact must take, in pixels.
+        logits: for an artefact of tail `logits`, how they lie; the host then makes labels and confidence of them.
 
     Raises:
         BackendError: the engine is not installed, cannot do what the config asks, or refuses the artefact.
     """
     frame_hw = (frame_height, frame_width)
+    engine = _open_engine(config, model, frame_hw, logits)
+    with ExitStack() as on_failure:
+        on_failure.callback(engine.close)
+        backend = LabelsInGraph(engine) if logits is None else HostTail(engine, frame_hw, logits)
+        on_failure.pop_all()
+    return backend
+
+
+def _open_engine(config: BackendConfig, model: Path, frame_hw: tuple[int, int], logits: LogitsLayout | None) -> Engine:
     match config:
         case CpuConfig():
-            return OnnxRuntimeBackend(model, frame_hw, threads=config.threads)
+            return OnnxRuntimeEngine(model, frame_hw, logits, threads=config.threads)
         case CudaConfig():
-            return OnnxRuntimeBackend(model, frame_hw, cuda_device_id=config.device_id)
+            return OnnxRuntimeEngine(model, frame_hw, logits, cuda_device_id=config.device_id)
+        case OpenVinoConfig():
+            return OpenVinoEngine(model, frame_hw, logits, precision=config.precision, threads=config.threads)
         case _:
             assert_never(config)

@@ -1,26 +1,32 @@
 """ONNX Runtime on the CPU or on CUDA, exactly as asked: a fallback is an error."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from runtime.backends.tensors import LogitsLayout, Tensors, check_tensors, read_model
 from runtime.errors import BackendError
 
-__all__ = ["OnnxRuntimeBackend"]
+__all__ = ["OnnxRuntimeEngine"]
 
-OUTPUTS = ("labels", "confidence")
+TYPES = {"tensor(uint8)": "uint8", "tensor(float)": "float32"}
 
 
-class OnnxRuntimeBackend:
+class OnnxRuntimeEngine:
     """An ONNX Runtime session whose input and outputs live in buffers bound once, at opening.
 
     Args:
         model: a self-contained ONNX file.
         frame_hw: frame size that the model must take.
+        logits: what the model gives instead of labels and confidence; None where it gives those.
         threads: CPU threads; None takes every physical core.
         cuda_device_id: the GPU to use; None stays on the CPU.
+
+    Attributes:
+        outputs: see `Engine.outputs`.
 
     Raises:
         BackendError: ONNX Runtime is missing, cannot do what was asked, or refuses the model.
@@ -30,6 +36,7 @@ class OnnxRuntimeBackend:
         self,
         model: Path,
         frame_hw: tuple[int, int],
+        logits: LogitsLayout | None = None,
         *,
         threads: int | None = None,
         cuda_device_id: int | None = None,
@@ -39,17 +46,20 @@ class OnnxRuntimeBackend:
         if on_cuda:
             _require_cuda(ort)
         self._session: Any = _open_session(ort, model, threads=threads, cuda_device_id=cuda_device_id)
-        _check_tensors(self._session, model, frame_hw)
+        check_tensors(model, _tensors((*self._session.get_inputs(), *self._session.get_outputs())), frame_hw, logits)
         device = ("cuda", cuda_device_id) if on_cuda else ("cpu", 0)
         # A frame bound as a numpy array would be copied to a GPU once, at binding, and stay the first frame
         # for ever; a value on the device is overwritten for each frame instead, the same way on both devices.
         self._frame: Any = ort.OrtValue.ortvalue_from_shape_and_type((1, *frame_hw, 3), np.uint8, *device)
         self._binding: Any = self._session.io_binding()
         self._binding.bind_ortvalue_input("frame", self._frame)
-        self._labels, self._confidence = (_bind_output(ort, self._binding, name, frame_hw) for name in OUTPUTS)
+        self.outputs: Mapping[str, NDArray[Any]] = {
+            name: _bind_output(ort, self._binding, name, dtype, shape)
+            for name, (dtype, shape) in _tensors(self._session.get_outputs()).items()
+        }
 
-    def infer(self, frame: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-        """Labels and confidence of one frame; see `Backend.infer`."""
+    def run(self, frame: NDArray[np.uint8]) -> None:
+        """Compute the outputs of one frame; see `Engine.run`."""
         if self._session is None:
             raise BackendError("the backend is closed; open the bundle again to segment more frames")
         # update_inplace compares bytes, not types: a float frame of the same byte count would become noise.
@@ -59,10 +69,9 @@ class OnnxRuntimeBackend:
             self._session.run_with_iobinding(self._binding)
         except Exception as error:  # ONNX Runtime's exceptions share no base but Exception
             raise BackendError(f"ONNX Runtime failed on a frame: {error}; open the bundle again") from error
-        return self._labels, self._confidence
 
     def close(self) -> None:
-        """Give back the session's memory; see `Backend.close`."""
+        """Give back the session's memory; see `Engine.close`."""
         self._binding = self._frame = self._session = None
 
 
@@ -95,10 +104,10 @@ def _open_session(ort: Any, model: Path, *, threads: int | None, cuda_device_id:
     else:
         provider, provider_options = "CUDAExecutionProvider", {"device_id": str(cuda_device_id)}
         options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
+    content = read_model(model)
     try:
-        # From bytes, not from the path: a model could otherwise pull in weight files that no hash covers.
         session = ort.InferenceSession(
-            model.read_bytes(), options, providers=[(provider, provider_options)], enable_fallback=False
+            content, options, providers=[(provider, provider_options)], enable_fallback=False
         )
     except Exception as error:  # ONNX Runtime's exceptions share no base but Exception
         raise BackendError(
@@ -113,17 +122,13 @@ def _open_session(ort: Any, model: Path, *, threads: int | None, cuda_device_id:
     return session
 
 
-def _check_tensors(session: Any, model: Path, frame_hw: tuple[int, int]) -> None:
-    found = {node.name: (node.type, tuple(node.shape)) for node in (*session.get_inputs(), *session.get_outputs())}
-    shapes = {"frame": (1, *frame_hw, 3), **dict.fromkeys(OUTPUTS, (1, *frame_hw))}
-    expected = {name: ("tensor(uint8)", shape) for name, shape in shapes.items()}
-    if found != expected:
-        raise BackendError(f"{model} has tensors {found}; the manifest promises {expected}; export the bundle again")
+def _tensors(nodes: Any) -> Tensors:
+    return {node.name: (TYPES.get(node.type, node.type), tuple(node.shape)) for node in nodes}
 
 
-def _bind_output(ort: Any, binding: Any, name: str, frame_hw: tuple[int, int]) -> NDArray[np.uint8]:
+def _bind_output(ort: Any, binding: Any, name: str, dtype: str, shape: tuple[int | str, ...]) -> NDArray[Any]:
     """Bind an output to host memory and return a read-only view of it; only the engine writes there."""
-    buffer = np.zeros((1, *frame_hw), dtype=np.uint8)
+    buffer: NDArray[Any] = np.zeros(shape, dtype=dtype)
     binding.bind_ortvalue_output(name, ort.OrtValue.ortvalue_from_numpy(buffer))
     view = buffer.view()
     view.flags.writeable = False

@@ -1,5 +1,6 @@
 """A real bundle, small enough to work out by hand: each pixel's class is its strongest colour channel."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -112,3 +113,57 @@ def striped_frame() -> NDArray[np.uint8]:
 def striped_labels() -> NDArray[np.uint8]:
     """What the network must say about `striped_frame`."""
     return np.repeat(np.array([[0, 1, 2]], dtype=np.uint8), 8, axis=1).repeat(FRAME_HW[0], axis=0)
+
+
+@pytest.fixture
+def logits_model() -> bytes:
+    """The same network without its tail: the logits are the channels."""
+    return logits_network(np.eye(3, dtype=np.float32))
+
+
+def logits_network(weights: NDArray[np.float32], stride: int = 1) -> bytes:
+    """logits = weights (C, 3) times the colour of every `stride`th pixel."""
+    height, width = FRAME_HW
+    num_classes = len(weights)
+    kernel = helper.make_tensor("weight", TensorProto.FLOAT, [num_classes, 3, 1, 1], weights.ravel())
+    nodes = [
+        helper.make_node("Cast", ["frame"], ["frame_f32"], to=TensorProto.FLOAT),
+        helper.make_node("Transpose", ["frame_f32"], ["image"], perm=[0, 3, 1, 2]),
+        helper.make_node("Conv", ["image", "weight"], ["logits"], strides=[stride, stride]),
+    ]
+    frame = helper.make_tensor_value_info("frame", TensorProto.UINT8, [1, height, width, 3])
+    shape = [1, num_classes, height // stride, width // stride]
+    logits = helper.make_tensor_value_info("logits", TensorProto.FLOAT, shape)
+    graph = helper.make_graph(nodes, "logits", [frame], [logits], [kernel])
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=10).SerializeToString()
+
+
+@pytest.fixture
+def make_logits_network() -> Callable[..., bytes]:
+    """Gives `logits_network`."""
+    return logits_network
+
+
+@pytest.fixture
+def add_artefact() -> Callable[..., None]:
+    """Adds an artefact, its file and its entry in the manifest, to a bundle; arguments replace its description."""
+
+    def add(bundle: Path, file: str, content: bytes, **described: Any) -> None:
+        (bundle / file).write_bytes(content)
+        manifest = json.loads((bundle / MANIFEST_NAME).read_text())
+        entry = {**manifest["artefacts"][0], **_entry(bundle / file), **described}
+        manifest["artefacts"].append(entry)
+        write_json(bundle / MANIFEST_NAME, manifest)
+
+    return add
+
+
+@pytest.fixture
+def outside_weights_model() -> bytes:
+    """The network, with its weights in the file weights.bin."""
+    model = onnx.load_from_string(strongest_channel_model())
+    weight = model.graph.initializer[0]
+    weight.ClearField("float_data")
+    weight.data_location = TensorProto.EXTERNAL
+    weight.external_data.add(key="location", value="weights.bin")
+    return bytes(model.SerializeToString())

@@ -9,12 +9,14 @@ import pytest
 from numpy.typing import NDArray
 
 from runtime.errors import BackendError, BundleError, FrameError
+from runtime.manifest import Quantization
 from runtime.segmenter import Segmenter
-from runtime.settings import CpuConfig, CudaConfig, RuntimeConfig
+from runtime.settings import CpuConfig, CudaConfig, OpenVinoConfig, RuntimeConfig
 
 ROOT = Path(__file__).parents[2]
 Frame = NDArray[np.uint8]
 MakeBundle = Callable[..., Path]
+AddArtefact = Callable[..., None]
 
 
 @pytest.fixture
@@ -106,8 +108,8 @@ def test_folder_without_manifest_is_no_bundle(tmp_path: Path) -> None:
 
 
 def test_newer_schema_is_refused_with_both_versions(bundle: Path) -> None:
-    edit_manifest(bundle, schema_version=2)
-    with pytest.raises(BundleError, match="has schema version 2; this runtime reads version 1"):
+    edit_manifest(bundle, schema_version=3)
+    with pytest.raises(BundleError, match="has schema version 3; this runtime reads version 2"):
         Segmenter.open(bundle)
 
 
@@ -118,24 +120,148 @@ def test_damaged_manifest_names_the_place(bundle: Path) -> None:
 
 
 def test_artefact_without_parity_is_refused_with_its_reason(make_bundle: MakeBundle) -> None:
-    bundle = make_bundle(parity=None, not_run="no engine on the exporting machine")
-    with pytest.raises(BundleError, match=r"fp32\.onnx was never compared .*no engine on the exporting machine"):
+    bundle = make_bundle(parity=(), not_run="no engine on the exporting machine")
+    with pytest.raises(
+        BundleError, match=r"cannot serve fp32\.onnx: it was never compared .*no engine on the exporting machine"
+    ):
         Segmenter.open(bundle)
 
 
 def test_bundle_without_onnx_is_refused_with_what_it_holds(make_bundle: MakeBundle) -> None:
-    with pytest.raises(BundleError, match="it holds only torchscript fp32"):
+    with pytest.raises(BundleError, match=r"serves ONNX, and this is torchscript\. .* it serves none of its artefacts"):
         Segmenter.open(make_bundle(format="torchscript"))
 
 
-def test_other_labels_than_at_export_are_refused_with_the_agreement(make_bundle: MakeBundle) -> None:
-    def flip_one_pixel(labels: Frame) -> Frame:
-        labels[1, 3, 4] = (labels[1, 3, 4] + 1) % 3
-        return labels
+def test_artefact_that_is_not_there_is_refused_with_those_that_are(
+    bundle: Path, add_artefact: AddArtefact, logits_model: bytes
+) -> None:
+    add_artefact(bundle, "fp32-logits.onnx", logits_model, tail="logits")
+    add_artefact(bundle, "bf16.onnx", b"1", precision="bf16")
+    add_artefact(bundle, "fp32.pt2", b"2", format="pt2")
+    with pytest.raises(BundleError) as refusal:
+        Segmenter.open(bundle, RuntimeConfig(artefact="int8-cpu.onnx"))
+    assert (
+        "has no artefact int8-cpu.onnx. With backend.provider=cpu it serves fp32.onnx, fp32-logits.onnx (not "
+        "bf16.onnx: ONNX Runtime has no bf16 convolution for CPUs; fp32.pt2: the runtime serves ONNX, and this is "
+        "pt2); set runtime.artefact to one that is served"
+    ) in str(refusal.value)
 
-    # One pixel of 3 * 16 * 24 = 1152: agreement 1 - 1/1152.
-    with pytest.raises(BackendError, match=r"label agreement 0\.999132 .*expected at least 0\.9999"):
-        Segmenter.open(make_bundle(golden_labels=flip_one_pixel))
+
+@pytest.mark.parametrize(
+    ("precision", "backend", "reason"),
+    [
+        ("bf16", CpuConfig(), "ONNX Runtime has no bf16 convolution"),
+        ("bf16", OpenVinoConfig(), r"backend\.precision=fp32, set it to bf16"),
+        ("fp16", OpenVinoConfig(), "OpenVINO does not compute in fp16"),
+    ],
+)
+@pytest.mark.usefixtures("no_engine")
+def test_artefact_is_refused_where_the_engine_computes_in_another_type(
+    bundle: Path, add_artefact: AddArtefact, precision: str, backend: CpuConfig | OpenVinoConfig, reason: str
+) -> None:
+    add_artefact(bundle, "low.onnx", b"never opened", precision=precision)
+    with pytest.raises(BundleError, match=rf"cannot serve low\.onnx: {reason}.*it serves fp32\.onnx;"):
+        Segmenter.open(bundle, RuntimeConfig(artefact="low.onnx", backend=backend))
+
+
+def test_logits_get_their_labels_on_the_host(
+    bundle: Path, add_artefact: AddArtefact, logits_model: bytes, striped_frame: Frame, striped_labels: Frame
+) -> None:
+    add_artefact(bundle, "fp32-logits.onnx", logits_model, tail="logits")
+    with Segmenter.open(bundle, RuntimeConfig(artefact="fp32-logits.onnx")) as segmenter:
+        first, second = segmenter.segment(striped_frame[:, ::-1]), segmenter.segment(striped_frame)
+    np.testing.assert_array_equal(second.labels, striped_labels)
+    # exp(-150) at the least: every pixel is certain.
+    assert (second.confidence == 255).all()
+    assert np.shares_memory(first.labels, second.labels)
+    assert not second.labels.flags.writeable
+
+
+@pytest.mark.parametrize("align_corners", [False, True])
+def test_logits_lie_on_the_frame_as_the_manifest_says(
+    make_bundle: MakeBundle,
+    add_artefact: AddArtefact,
+    make_logits_network: Callable[..., bytes],
+    striped_frame: Frame,
+    align_corners: bool,
+) -> None:
+    # Nothing but the place of the borders depends on it: two classes, the second the larger the more green there is.
+    weights = np.array([[1, 0, 0], [0, 1, 0], [0, 0, 0]], dtype=np.float32)
+    network = make_logits_network(weights, stride=8)
+    bundle = make_bundle(golden_labels=lambda labels: np.zeros_like(labels), golden_agreement=0.0)
+    edit_manifest(bundle, align_corners=align_corners)
+    add_artefact(bundle, "fp32-logits.onnx", network, tail="logits")
+    with Segmenter.open(bundle, RuntimeConfig(artefact="fp32-logits.onnx")) as segmenter:
+        labels = segmenter.segment(striped_frame).labels
+    # Columns 0, 8, 16 give logits (250, 0), (0, 200), (0, 0): red ends where 250 (1 - t) = 200 t, t = 5/9. With
+    # half-pixel centres logit k lies on pixel 8 k + 3.5, so at 3.5 + 8 t = 7.94; else on 11.5 k, so at 6.39.
+    assert (labels[:, :12] == 0).sum(axis=1).tolist() == [7 if align_corners else 8] * 16
+
+
+def test_logits_of_other_classes_are_refused(
+    bundle: Path, add_artefact: AddArtefact, make_logits_network: Callable[..., bytes]
+) -> None:
+    add_artefact(bundle, "fp32-logits.onnx", make_logits_network(np.ones((4, 3), dtype=np.float32)), tail="logits")
+    message = r"has tensors .*'logits': \('float32', \(1, 4, 16, 24\)\).*promises .*\(1, 3, 16, 24\)"
+    with pytest.raises(BackendError, match=message):
+        Segmenter.open(bundle, RuntimeConfig(artefact="fp32-logits.onnx"))
+
+
+@pytest.mark.parametrize("backend", [CpuConfig(), OpenVinoConfig()])
+def test_weights_outside_the_file_are_refused(
+    make_bundle: MakeBundle,
+    outside_weights_model: bytes,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    backend: CpuConfig | OpenVinoConfig,
+) -> None:
+    if isinstance(backend, OpenVinoConfig):
+        pytest.importorskip("openvino", reason="OpenVINO is not installed")
+    # In the working folder both engines would find them.
+    np.eye(3, dtype=np.float32).tofile(tmp_path / "weights.bin")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(BackendError, match=r"fp32\.onnx has weights in other files.*does not vouch"):
+        Segmenter.open(make_bundle(model=outside_weights_model), RuntimeConfig(backend=backend))
+
+
+def flip_one_pixel(labels: Frame) -> Frame:
+    """One pixel of 3 * 16 * 24 = 1152: agreement 1 - 1/1152."""
+    labels[1, 3, 4] = (labels[1, 3, 4] + 1) % 3
+    return labels
+
+
+@pytest.mark.parametrize(
+    ("at_export", "expected"), [(None, r"0\.9999 \(1\.000000 at export"), (0.9993, r"0\.9992 \(0\.999300 at export")]
+)
+def test_other_labels_than_at_export_are_refused_with_the_agreement(
+    make_bundle: MakeBundle, at_export: float | None, expected: str
+) -> None:
+    message = rf"fp32\.onnx with backend\.provider=cpu has label agreement 0\.999132 .*expected at least {expected}"
+    with pytest.raises(BackendError, match=message):
+        Segmenter.open(make_bundle(golden_labels=flip_one_pixel, golden_agreement=at_export))
+
+
+def test_artefact_may_differ_from_its_network_as_much_as_it_did_at_export(make_bundle: MakeBundle) -> None:
+    Segmenter.open(make_bundle(golden_labels=flip_one_pixel, golden_agreement=0.9992)).close()
+
+
+def test_low_precision_may_differ_more_from_machine_to_machine(make_bundle: MakeBundle) -> None:
+    bundle = make_bundle(golden_labels=flip_one_pixel, golden_agreement=1.0, precision="fp16")
+    Segmenter.open(bundle).close()
+
+
+def test_integers_that_give_other_labels_are_refused_with_what_the_cpu_may_lack(make_bundle: MakeBundle) -> None:
+    quantization = Quantization(
+        scheme="u8s8", range_method="minmax", calibration_sha256="0" * 64, num_calibration_frames=1
+    )
+    bundle = make_bundle(
+        golden_labels=lambda labels: (labels + 1) % 3,
+        golden_agreement=0.98,
+        precision="int8",
+        quantization=quantization,
+    )
+    with pytest.raises(BackendError, match=r"agreement 0\.\d+ .*at least 0\.975 .*without VNNI.*reduce_range"):
+        Segmenter.open(bundle)
 
 
 def test_golden_labels_of_another_type_are_refused(make_bundle: MakeBundle) -> None:
@@ -159,7 +285,7 @@ def test_file_that_is_no_network_is_refused(make_bundle: MakeBundle) -> None:
 
 
 def test_network_with_float_input_is_refused(make_bundle: MakeBundle, float_input_model: bytes) -> None:
-    with pytest.raises(BackendError, match=r"has tensors .*'frame': \('tensor\(float\)'"):
+    with pytest.raises(BackendError, match=r"has tensors .*'frame': \('float32'"):
         Segmenter.open(make_bundle(model=float_input_model))
 
 

@@ -1,0 +1,80 @@
+"""Which artefact of a bundle an engine serves, and how many golden labels it must repeat."""
+
+from pathlib import Path
+from typing import assert_never
+
+from runtime.errors import BundleError
+from runtime.manifest import Artefact, Manifest, Precision
+from runtime.settings import BackendConfig, CpuConfig, CudaConfig, OpenVinoConfig
+
+__all__ = ["FP32_MARGIN", "LOW_PRECISION_MARGIN", "agreement_margin", "choose_artefact", "why_not_served"]
+
+DEFAULT_ARTEFACT = "fp32.onnx"
+
+# Engines round differently, and a pixel on the border of two classes may flip; in float32 one in ten thousand may.
+FP32_MARGIN = 1e-4
+# With eight bits or fewer of mantissa a difference in rounding is a thousand times as large, and engines are free in
+# the order of sums and in where they requantize: the border that flips is wider. A wrong kernel costs far more.
+LOW_PRECISION_MARGIN = 5e-3
+
+
+def choose_artefact(bundle: Path, manifest: Manifest, name: str | None, backend: BackendConfig) -> Artefact:
+    """The artefact to serve.
+
+    Args:
+        bundle: for the message.
+        manifest: what the bundle holds.
+        name: the artefact's file; None takes fp32.onnx.
+        backend: the engine.
+
+    Raises:
+        BundleError: it is not there, or the engine does not serve it; the message lists what there is.
+    """
+    name = name or DEFAULT_ARTEFACT
+    reasons = {artefact.file: why_not_served(artefact, backend) for artefact in manifest.artefacts}
+    for artefact in manifest.artefacts:
+        if artefact.file == name and reasons[name] is None:
+            return artefact
+    problem = f"cannot serve {name}: {reasons[name]}" if name in reasons else f"has no artefact {name}"
+    served = ", ".join(file for file, reason in reasons.items() if reason is None)
+    others = "; ".join(f"{file}: {reason}" for file, reason in reasons.items() if reason is not None and file != name)
+    raise BundleError(
+        f"bundle {bundle} {problem}. With backend.provider={backend.provider} it serves "
+        f"{served or 'none of its artefacts'}{f' (not {others})' if others else ''}; set runtime.artefact to one that "
+        "is served, choose another backend, or export the bundle again with the artefact you need, on a machine that "
+        "can run it"
+    )
+
+
+def why_not_served(artefact: Artefact, backend: BackendConfig) -> str | None:
+    """Why an engine does not serve an artefact; None where it does."""
+    if artefact.format != "onnx":
+        return f"the runtime serves ONNX, and this is {artefact.format}"
+    if not artefact.parity:
+        return f"it was never compared with its network ({artefact.not_run})"
+    match backend:
+        case CpuConfig():
+            if artefact.precision == "bf16":
+                return "ONNX Runtime has no bf16 convolution for CPUs"
+            return None
+        case CudaConfig():
+            return None
+        case OpenVinoConfig():
+            return _why_not_openvino(artefact.precision, backend.precision)
+        case _:
+            assert_never(backend)
+
+
+def agreement_margin(artefact: Artefact, backend: BackendConfig) -> float:
+    """How far below its label agreement at export an artefact may stay in an engine, as a share of the pixels."""
+    is_lowered = isinstance(backend, OpenVinoConfig) and backend.precision != "fp32"
+    return LOW_PRECISION_MARGIN if is_lowered or artefact.precision != "fp32" else FP32_MARGIN
+
+
+def _why_not_openvino(stored: Precision, computed: str) -> str | None:
+    """OpenVINO computes in its own precision whatever the graph's types are: it must be the one the artefact names."""
+    if stored == "fp16":
+        return "OpenVINO does not compute in fp16 on CPUs"
+    if stored == "bf16" and computed != "bf16":
+        return f"backend.precision={computed}, set it to bf16"
+    return None
