@@ -60,9 +60,7 @@ class _Candidate:
     logits_error: float
 
     def is_within(self, budget: Budget) -> bool:
-        return (
-            self.label_agreement >= budget.min_label_agreement and self.logits_error <= budget.max_logits_error
-        )
+        return self.label_agreement >= budget.min_label_agreement and self.logits_error <= budget.max_logits_error
 
     @property
     def rank(self) -> tuple[float, float]:
@@ -114,7 +112,7 @@ def choose_int8(
     """Write the INT8 graph that agrees best with the float32 one on the frames of choice; no label is used.
 
     All layers are quantized first. If that misses the budget, the most sensitive layers stay in float: 1, 2, 4, ... up
-    to `config.max_float_layers`, until it is met.
+    to `config.max_float_layers`, until it is met; where it never is, the best of what was tried is written.
 
     Args:
         model: a float32 ONNX artefact.
@@ -217,18 +215,32 @@ class _Chooser:
             reduce_range=self._config.reduce_range,
         )
 
-    def keep_in_float(
-        self, best: _Candidate, sensitivity: Sequence[LayerSensitivity], budget: Budget
-    ) -> _Candidate:
+    def keep_in_float(self, best: _Candidate, sensitivity: Sequence[LayerSensitivity], budget: Budget) -> _Candidate:
         """The first candidate within the budget, or else the best one."""
         ordered = [entry.layer for entry in sorted(sensitivity, key=lambda entry: -entry.logits_error)]
-        for number in _doubling(min(self._config.max_float_layers, len(ordered))):
-            # In the order of the graph, whatever their rank: the same set is the same file.
-            kept = tuple(name for name in self._network.layers if name in ordered[:number])
+        for kept in self._growing(ordered):
             best = max(best, self.measure(best.method, kept), key=lambda candidate: candidate.rank)
             if best.is_within(budget):
                 break
         return best
+
+    def _growing(self, ordered: Sequence[str]) -> Iterator[tuple[str, ...]]:
+        """Sets of 1, 2, 4, ... layers, as far as they can be filled in this order, and last the largest allowed."""
+        kept: frozenset[str] = frozenset()
+        sets: list[frozenset[str]] = []
+        for name in ordered:
+            kept |= self._network.kept_with(name, self._scheme)
+            if len(kept) > self._config.max_float_layers:
+                break
+            sets.append(kept)
+        size = 1
+        while sets:
+            fitting = [layers for layers in sets if len(layers) <= size]
+            sets = sets[len(fitting) :]
+            if fitting:
+                # In the order of the graph, whatever their rank: the same set is the same file.
+                yield tuple(name for name in self._network.layers if name in fitting[-1])
+            size *= 2
 
     def _quantize(self, path: Path, method: RangeMethod, float_layers: tuple[str, ...]) -> None:
         quantize(
@@ -239,15 +251,6 @@ class _Chooser:
             float_layers=float_layers,
             reduce_range=self._config.reduce_range,
         )
-
-
-def _doubling(limit: int) -> Iterator[int]:
-    """1, 2, 4, ... and last the limit itself."""
-    number = 1
-    while number < limit:
-        yield number
-        number *= 2
-    yield limit
 
 
 def _compare(expected: Sequence[LabelsAndLogits], got: Iterator[LabelsAndLogits]) -> tuple[float, float]:

@@ -89,6 +89,20 @@ class NetworkGraph:
                 del taken[node.name]
         return tuple(taken.values())
 
+    def kept_with(self, name: str, scheme: Scheme) -> frozenset[str]:
+        """The layers that must stay in float for one layer to get its input unrounded.
+
+        In `u8s8` a layer rounds what it writes, so the layer before has to stay too, if no third one reads between.
+        """
+        layer = self.layers[name]
+        makers = set()
+        if scheme == "u8s8":
+            for other in self.layers.values():
+                shared = set(other.outputs) & set(layer.inputs)
+                if any(all(node.name in layer.nodes for node in self._consumers[tensor]) for tensor in shared):
+                    makers.add(other.name)
+        return frozenset({name, *makers})
+
     def integer_tensors(self, nodes: Collection[Any]) -> tuple[str, ...]:
         """The float tensors that these nodes read and write, each once, in the order of the graph."""
         names = (name for node in nodes for name in (*node.input, *node.output))

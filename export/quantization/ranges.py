@@ -36,11 +36,16 @@ class Statistics:
     def __init__(self, extremes: Mapping[str, Range], samples: Mapping[str, NDArray[np.float32]]) -> None:
         self._extremes = extremes
         self._samples = samples
+        # Both schemes ask for the same ranges, and the entropy of R101's takes half a minute.
+        self._found: dict[RangeMethod, dict[str, Range]] = {"minmax": dict(extremes)}
 
     def ranges(self, method: RangeMethod) -> dict[str, Range]:
         """The range of each tensor by one method; none reaches beyond the extremes."""
-        if method == "minmax":
-            return dict(self._extremes)
+        if method not in self._found:
+            self._found[method] = self._cut_ranges(method)
+        return dict(self._found[method])
+
+    def _cut_ranges(self, method: RangeMethod) -> dict[str, Range]:
         found: dict[str, Range] = {}
         bar = progress(self._samples.items(), title=f"ranges by {method}", unit="tensor", total=len(self._samples))
         for name, samples in bar:

@@ -30,9 +30,7 @@ def with_outputs(model: Any, names: Sequence[str]) -> Any:
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
     present = {output.name for output in copy.graph.output}
-    copy.graph.output.extend(
-        onnx.helper.make_empty_tensor_value_info(name) for name in names if name not in present
-    )
+    copy.graph.output.extend(onnx.helper.make_empty_tensor_value_info(name) for name in names if name not in present)
     return copy
 
 

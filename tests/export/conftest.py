@@ -9,7 +9,6 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from export.bundle import export_bundle
 from export.config import ExportConfig
 from export.frozen import Frozen, freeze
 from runtime.images import write_png
@@ -75,7 +74,7 @@ def make_config(make_network: MakeNetwork, frames_folder: Path, tmp_path_factory
             values["checkpoint"] = make_network()
         if "bundle" not in values:
             values["bundle"] = tmp_path_factory.mktemp("run") / "bundle"
-        defaults = {"frames": {"layout": "folder", "root": frames_folder}, "num_parity_frames": NUM_FRAMES}
+        defaults = {"frames": {"layout": "folder", "root": frames_folder}, "num_gate_frames": NUM_FRAMES}
         return ExportConfig.model_validate({**defaults, **values})
 
     return make
@@ -84,6 +83,8 @@ def make_config(make_network: MakeNetwork, frames_folder: Path, tmp_path_factory
 @pytest.fixture(scope="session")
 def exported(make_config: MakeConfig) -> ExportConfig:
     """The config of a bundle that is on disk: ONNX and TorchScript. Tests only read it."""
+    from export.bundle import export_bundle
+
     config = make_config()
     export_bundle(config)
     return config
