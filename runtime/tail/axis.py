@@ -72,4 +72,5 @@ def _positions(num_logits: int, num_pixels: int, *, align_corners: bool) -> NDAr
         scale = np.float32(num_logits - 1) / np.float32(num_pixels - 1) if num_pixels > 1 else np.float32(0)
         return pixels * scale
     scale = np.float32(num_logits) / np.float32(num_pixels)
-    return np.maximum(scale * (pixels + np.float32(0.5)) - np.float32(0.5), np.float32(0))
+    centres: NDArray[np.float32] = scale * (pixels + np.float32(0.5)) - np.float32(0.5)
+    return np.maximum(centres, np.float32(0))

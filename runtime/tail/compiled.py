@@ -60,7 +60,7 @@ class CompiledTail:
     ) -> None:
         frame_width = int(columns.length.sum())
         stride = frame_width + BLOCK
-        best, winners = np.empty(logits_hw, dtype=np.float32), np.empty(logits_hw, dtype=np.int32)
+        best, winners = np.empty(logits_hw[1], dtype=np.float32), np.empty(logits_hw, dtype=np.int32)
         band, lines = np.empty((BLOCK, stride), dtype=np.uint8), np.empty((2, stride), dtype=np.float32)
         self._plan = _Plan(
             num_classes,

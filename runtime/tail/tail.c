@@ -6,28 +6,21 @@
  *
  * runtime/tail/in_numpy.py states the same arithmetic, operation by operation: first along the row, then between the
  * rows, each as (1 - far) * low + far * high in float32. Compile with -ffp-contract=off, or the two would differ.
+ *
+ * Loops over whole blocks without branches are there for the compiler to vectorise. Versions for AVX2 and AVX-512 were
+ * measured: a sixth faster than what every x86-64 has, too little for choosing among versions at run time.
  */
+#include <float.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 
+#if FLT_EVAL_METHOD != 0
+#error "float32 is computed in a wider type here: labels would differ from numpy's, which is used instead"
+#endif
+
 #define BLOCK 16 /* runtime/tail/axis.py splits both axes into segments of at most this many pixels */
 #define MAX_CLASSES 255
-
-/* x86-64 guarantees only four lanes; the loader picks the widest version that the processor has. It does so through
- * ifunc, which of the C libraries only glibc has. Other processors' baseline is what they have. */
-#if defined(__x86_64__) && defined(__GLIBC__) && defined(__GNUC__)
-#define WIDEST_VECTORS __attribute__((target_clones("avx512f", "avx2", "default")))
-#else
-#define WIDEST_VECTORS
-#endif
-
-/* An inner function takes part in the clones of its caller only if it is inlined. */
-#if defined(__GNUC__)
-#define INLINE static inline __attribute__((always_inline))
-#else
-#define INLINE static inline
-#endif
 
 /* One direction of the frame. Segment s holds pixels start[s] .. start[s] + length[s] - 1, all of them between the
  * logits low[s] and high[s]; far[s * BLOCK + i] is the weight of `high` in its i-th pixel. */
@@ -42,7 +35,7 @@ typedef struct {
     int32_t num_classes, height, width; /* of the logits */
     int32_t frame_width, stride;        /* stride >= frame_width + BLOCK: blocks are written whole */
     Axis rows, columns;
-    float *best;      /* height * width */
+    float *best;      /* width */
     int32_t *winners; /* height * width */
     uint8_t *band;    /* BLOCK * stride */
     float *lines;     /* 2 * stride */
@@ -56,23 +49,25 @@ typedef struct {
 /* To be raised with every change of Plan or of a function's arguments; compiled.py expects it. */
 int32_t tail_interface(void) { return 1; }
 
-INLINE void find_winners(const Plan *plan, const float *restrict logits) {
-    const size_t size = (size_t)plan->height * (size_t)plan->width;
+static inline void find_winners(const Plan *plan, const float *logits) {
+    const size_t width = (size_t)plan->width, size = (size_t)plan->height * width;
     float *restrict best = plan->best;
-    int32_t *restrict winners = plan->winners;
-    memcpy(best, logits, size * sizeof *best);
-    memset(winners, 0, size * sizeof *winners);
-    for (int32_t class = 1; class < plan->num_classes; class++) {
-        const float *restrict values = logits + (size_t)class * size;
-        for (size_t i = 0; i < size; i++) {
-            const int is_higher = values[i] > best[i]; /* not >=: of equal classes the lowest id wins */
-            winners[i] = is_higher ? class : winners[i];
-            best[i] = is_higher ? values[i] : best[i];
+    for (size_t row = 0; row < (size_t)plan->height; row++) {
+        int32_t *restrict winners = plan->winners + row * width;
+        memset(winners, 0, width * sizeof *winners);
+        memcpy(best, logits + row * width, width * sizeof *best);
+        for (int32_t class = 1; class < plan->num_classes; class++) {
+            const float *restrict values = logits + (size_t)class * size + row * width;
+            for (size_t x = 0; x < width; x++) {
+                const int is_higher = values[x] > best[x]; /* not >=: of equal classes the lowest id wins */
+                winners[x] = is_higher ? class : winners[x];
+                best[x] = is_higher ? values[x] : best[x];
+            }
         }
     }
 }
 
-INLINE void find_candidates(const Plan *plan, const float *logits, const size_t corners[4], Candidates *candidates) {
+static inline void find_candidates(const Plan *plan, const float *logits, const size_t corners[4], Candidates *candidates) {
     const size_t size = (size_t)plan->height * (size_t)plan->width;
     float values[MAX_CLASSES][4], highest[MAX_CLASSES], bound = 0;
     for (int32_t class = 0; class < plan->num_classes; class++) {
@@ -95,7 +90,7 @@ INLINE void find_candidates(const Plan *plan, const float *logits, const size_t 
 
 /* Labels of a cell in which several classes may win. `lanes`, a constant wherever this is inlined, is at least the
  * number of columns; the surplus is overwritten by the cell to the right. */
-INLINE void fill_mixed(const Candidates *candidates, const float *row_far, int32_t num_rows, const float *column_far,
+static inline void fill_mixed(const Candidates *candidates, const float *row_far, int32_t num_rows, const float *column_far,
                        const int lanes, uint8_t *restrict out, size_t stride) {
     float top[MAX_CLASSES][BLOCK], bottom[MAX_CLASSES][BLOCK];
     for (int32_t k = 0; k < candidates->count; k++) {
@@ -127,7 +122,7 @@ INLINE void fill_mixed(const Candidates *candidates, const float *row_far, int32
     }
 }
 
-INLINE void fill_cell(const Plan *plan, const float *logits, int32_t row, int32_t column, uint8_t *out) {
+static inline void fill_cell(const Plan *plan, const float *logits, int32_t row, int32_t column, uint8_t *out) {
     const Axis *rows = &plan->rows, *columns = &plan->columns;
     const size_t top = (size_t)rows->low[row] * (size_t)plan->width;
     const size_t bottom = (size_t)rows->high[row] * (size_t)plan->width;
@@ -149,7 +144,6 @@ INLINE void fill_cell(const Plan *plan, const float *logits, int32_t row, int32_
 }
 
 /* logits (num_classes, height, width) -> labels (frame height, frame_width) */
-WIDEST_VECTORS
 void tail_labels(const Plan *plan, const float *logits, uint8_t *labels) {
     const Axis *rows = &plan->rows, *columns = &plan->columns;
     const size_t frame_width = (size_t)plan->frame_width;
@@ -165,7 +159,7 @@ void tail_labels(const Plan *plan, const float *logits, uint8_t *labels) {
     }
 }
 
-INLINE void widen_line(const Plan *plan, const float *values, float *restrict line) {
+static inline void widen_line(const Plan *plan, const float *values, float *restrict line) {
     const Axis *columns = &plan->columns;
     for (int32_t column = 0; column < columns->num_segments; column++) {
         const float left = values[columns->low[column]], right = values[columns->high[column]];
@@ -176,7 +170,6 @@ INLINE void widen_line(const Plan *plan, const float *values, float *restrict li
 }
 
 /* certainty (height, width) in 0..1 -> confidence (frame height, frame_width) in 0..255 */
-WIDEST_VECTORS
 void tail_confidence(const Plan *plan, const float *certainty, uint8_t *confidence) {
     const Axis *rows = &plan->rows;
     const int32_t frame_width = plan->frame_width;
