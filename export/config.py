@@ -120,6 +120,8 @@ class Int8Config(StrictModel):
     """Layers that stay in float32; `auto` keeps the fewest, most sensitive ones with which the budget is met."""
     max_float_layers: NonNegativeInt = 8
     """The most that `auto` may keep."""
+    layer_report: bool = False
+    """Measure what each layer loses even where no layer has to stay in float."""
     reduce_range: bool = False
     """Seven-bit weights, for CPUs without VNNI, whose 16-bit sums would overflow."""
     aware: QuantizationAwareConfig = QuantizationAwareConfig()

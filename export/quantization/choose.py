@@ -107,6 +107,7 @@ def choose_int8(
     class_names: Sequence[str] = (),
     ranges: Mapping[str, Range] | None = None,
     calibration: Calibration | None = None,
+    reference: Path | None = None,
     with_report: bool = False,
 ) -> Int8Choice:
     """Write the INT8 graph that agrees best with the float32 one on the frames of choice; no label is used.
@@ -125,6 +126,7 @@ def choose_int8(
         class_names: for messages.
         ranges: by tensor; they replace calibrated ones, as training with integers gives them.
         calibration: of this very model, where there is one already.
+        reference: the float32 artefact to agree with; `model` itself where it is None.
         with_report: measure the sensitivity of layers even if the budget is met.
 
     Raises:
@@ -135,7 +137,8 @@ def choose_int8(
     """
     if calibration is None:
         calibration = calibrate(model, sets, config, num_classes=num_classes, class_names=class_names)
-    chooser = _Chooser(calibration, sets.choice, scheme, config, dict(ranges or {}))
+    compared_with = calibration.network if reference is None else read_network(reference)
+    chooser = _Chooser(calibration, compared_with, sets.choice, scheme, config, dict(ranges or {}))
     given = () if config.float_layers == "auto" else config.float_layers
     methods = METHODS if config.range_method == "auto" else (config.range_method,)
     best = max((chooser.measure(method, given) for method in methods), key=lambda candidate: candidate.rank)
@@ -168,6 +171,7 @@ class _Chooser:
     def __init__(
         self,
         calibration: Calibration,
+        reference: NetworkGraph,
         frames: TargetFrames,
         scheme: Scheme,
         config: Int8Config,
@@ -181,7 +185,7 @@ class _Chooser:
         self._given = given_ranges
         self._ranges: dict[RangeMethod, dict[str, Range]] = {}
         title = "float32 on frames of choice"
-        self._reference = list(labels_and_logits(self._network.model, frames, title=title))
+        self._reference = list(labels_and_logits(reference.model, frames, title=title))
 
     def ranges(self, method: RangeMethod) -> dict[str, Range]:
         """Calibrated ranges with the given ones in their place."""

@@ -93,7 +93,7 @@ def _choose(job: _Job, model: Path, path: Path, like: Int8Choice | None = None) 
         ranges=ranges,
         calibration=job.calibration if like is None else None,
         reference=job.model,
-        with_report=like is None,
+        with_report=like is None and int8.layer_report,
     )
 
 
@@ -112,7 +112,8 @@ def _learn(job: _Job, before: Int8Choice, training: TrainingConfig) -> Int8Choic
     tuned, path = (job.path.with_name(f"{job.path.stem}-{part}.onnx") for part in ("tuned", "trained"))
     onnx_from_torch(learnt.frozen.network, tuned, job.facts)
     after = _choose(job, tuned, path, replace(before, ranges=learnt.ranges))
-    say(f"{job.path.name}: label agreement {before.label_agreement:.4%} as calibrated, {after.label_agreement:.4%} trained")
+    agreements = f"{before.label_agreement:.4%} as calibrated, {after.label_agreement:.4%} trained"
+    say(f"{job.path.name}: label agreement {agreements}")
     if after.label_agreement <= before.label_agreement:
         say("training for the integers did not help; the calibrated form is kept")
         return before
