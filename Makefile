@@ -17,7 +17,7 @@ help: ## print this list
 
 setup: $(READY) ## create the environment in .venv
 
-$(READY): pyproject.toml constraints.txt
+$(READY): pyproject.toml constraints.txt setup.py runtime/tail/tail.c
 	$(PYTHON) -m venv $(VENV)
 	$(PY) -m pip install --quiet --upgrade pip
 	$(PY) -m pip install --quiet --constraint constraints.txt --editable ".[export,$(ENGINE),openvino,video,smp,dev]"
@@ -59,4 +59,4 @@ check: $(READY) ## formatting, lint, types, import directions
 	$(VENV)/bin/lint-imports
 
 clean: ## delete the environment and everything runs wrote
-	rm -rf $(VENV) runs build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) runs build runtime/tail/*.so *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -42,6 +42,16 @@ def frames_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def many_frames_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Twelve such frames, enough to calibrate on some and judge on others."""
+    folder = tmp_path_factory.mktemp("many_frames")
+    tiles = np.random.default_rng(2).integers(0, 256, (12, 8, 12, 3), dtype=np.uint8)
+    for index, frame in enumerate(tiles.repeat(8, axis=1).repeat(8, axis=2)):
+        write_png(folder / f"{index:02}.png", frame)
+    return folder
+
+
+@pytest.fixture(scope="session")
 def make_network(tmp_path_factory: pytest.TempPathFactory) -> MakeNetwork:
     """Writes a network file of seeded random weights.
 

@@ -7,7 +7,8 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from export.bundle import export_bundle, replacing_bundle
+from export.bundle import export_bundle, gates_folder
+from export.bundle_folder import replacing_bundle
 from export.config import ExportConfig
 from export.frozen import freeze
 from runtime.errors import ConfigError, GateError
@@ -49,14 +50,17 @@ def interrupted_export(bundle: Path) -> None:
 def test_bundle_holds_what_was_asked_for_and_every_artefact_passed(exported: ExportConfig) -> None:
     names = ["fp32.onnx", "fp32.torchscript", "golden_frames.npy", "golden_labels.npy", "manifest.json"]
     assert sorted(path.name for path in exported.bundle.iterdir()) == names
-    assert list(exported.bundle.parent.iterdir()) == [exported.bundle]
+    assert sorted(exported.bundle.parent.iterdir()) == [exported.bundle, gates_folder(exported.bundle)]
     manifest = read_manifest(exported.bundle)
     assert [artefact.format for artefact in manifest.artefacts] == ["onnx", "torchscript"]
     for artefact in manifest.artefacts:
-        assert artefact.parity is not None
-        assert artefact.parity.num_frames == 4
-        assert artefact.parity.label_agreement >= 0.9999
-        assert artefact.parity.max_confidence_difference <= 2
+        assert artefact.golden_agreement is not None
+        assert artefact.golden_agreement >= 0.9999
+        assert artefact.parity
+        for parity in artefact.parity:
+            assert parity.num_frames == 4
+            assert parity.label_agreement >= 0.9999
+            assert parity.max_confidence_difference <= 2
 
 
 def test_manifest_says_how_the_network_is_fed_and_where_it_comes_from(exported: ExportConfig) -> None:
@@ -73,7 +77,7 @@ def test_manifest_says_how_the_network_is_fed_and_where_it_comes_from(exported: 
     assert origin["checkpoint_sha256"] == sha256_of(exported.checkpoint)
     assert origin["training"] == {"seed": 7}
     assert {"python", "torch", "onnx", "onnxruntime"} <= origin["versions"].keys()
-    assert ExportConfig.model_validate(origin["export"]) == exported
+    assert ExportConfig.model_validate({**origin["export"], "bundle": exported.bundle}) == exported
 
 
 def test_runtime_serves_what_pytorch_says(exported: ExportConfig, some_frames: Frames) -> None:
@@ -84,19 +88,68 @@ def test_resizing_inside_the_graph_and_bgr_networks_are_served_alike(
     make_config: MakeConfig, make_network: MakeNetwork, some_frames: Frames
 ) -> None:
     checkpoint = make_network(input="bgr_caffe", network_hw=(32, 48))
-    config = make_config(checkpoint=checkpoint, artefacts=["onnx"], num_golden_frames=1)
+    config = make_config(checkpoint=checkpoint, artefacts=["fp32.onnx"], num_golden_frames=1)
     manifest = export_bundle(config)
     assert (manifest.network_height, manifest.input.channel_order, manifest.golden.num_frames) == (32, "bgr", 1)
     assert_served_as_by_pytorch(config, some_frames)
 
 
-def test_bundle_that_the_runtime_would_refuse_is_not_written(make_config: MakeConfig, ill_conditioned: Path) -> None:
-    config = make_config(
-        checkpoint=ill_conditioned, artefacts=["onnx"], min_label_agreement=0.1, max_confidence_difference=255
-    )
-    with pytest.raises(GateError, match=r"the runtime refuses the new bundle.*other labels here than at export"):
+def test_without_an_artefact_that_passes_there_is_no_bundle(make_config: MakeConfig, ill_conditioned: Path) -> None:
+    config = make_config(checkpoint=ill_conditioned, artefacts=["fp32.onnx"])
+    with pytest.raises(GateError, match=r"no artefact passed, so no bundle was written"):
         export_bundle(config)
-    assert list(config.bundle.parent.iterdir()) == []
+    gates = gates_folder(config.bundle)
+    assert list(config.bundle.parent.iterdir()) == [gates]
+    assert sorted(path.name for path in gates.iterdir()) == ["fp32.onnx.png", "gates.json", "gates.md"]
+
+
+def test_artefact_that_misses_its_budget_is_left_out_and_the_others_are_written(make_config: MakeConfig) -> None:
+    budgets = {"fp16": {"max_logits_error": 1e-9}}
+    config = make_config(artefacts=["fp32.onnx", "fp16.onnx", "fp32-logits.onnx"], budgets=budgets)
+    manifest = export_bundle(config)
+    assert [artefact.file for artefact in manifest.artefacts] == ["fp32.onnx", "fp32-logits.onnx"]
+    assert not (config.bundle / "fp16.onnx").exists()
+    entries = {entry["file"]: entry for entry in json.loads((gates_folder(config.bundle) / "gates.json").read_text())}
+    assert {name: entry["verdict"] for name, entry in entries.items()} == {
+        "fp32.onnx": "kept",
+        "fp32-logits.onnx": "kept",
+        "fp16.onnx": "refused",
+    }
+    assert "logits" in entries["fp16.onnx"]["problems"][0]
+
+
+def test_forms_that_others_are_made_from_are_made_but_not_in_the_bundle(make_config: MakeConfig) -> None:
+    config = make_config(artefacts=["fp32-logits.onnx"])
+    assert [artefact.file for artefact in export_bundle(config).artefacts] == ["fp32-logits.onnx"]
+    assert not (config.bundle / "fp32.onnx").exists()
+
+
+def test_every_precision_in_one_bundle(make_config: MakeConfig, many_frames_folder: Path) -> None:
+    names = (
+        "fp32.onnx",
+        "fp16.onnx",
+        "int8-cpu.onnx",
+        "int8-cpu-logits.onnx",
+        "int8-gpu.onnx",
+        "fp32.pt2",
+        "int8.engine",
+    )
+    loose = {"min_label_agreement": 0.5, "max_logits_error": 1.0, "min_class_recall": 0.0, "min_rare_recall": 0.0}
+    config = make_config(
+        artefacts=names,
+        frames={"layout": "folder", "root": many_frames_folder},
+        int8={"num_calibration_frames": 4, "num_choice_frames": 2, "range_method": "minmax"},
+        budgets={"fp16": loose, "int8": loose},
+    )
+    manifest = export_bundle(config)
+    assert tuple(artefact.file for artefact in manifest.artefacts) == names
+    found = {artefact.file: artefact for artefact in manifest.artefacts}
+    assert found["int8.engine"].not_run is not None
+    quantization = found["int8-cpu.onnx"].quantization
+    assert quantization is not None
+    assert (quantization.scheme, quantization.num_calibration_frames) == ("u8s8", 4)
+    assert found["int8-cpu-logits.onnx"].quantization == quantization
+    assert found["fp16.onnx"].low_precision_share == 1.0
 
 
 def test_failure_in_the_middle_leaves_nothing(tmp_path: Path) -> None:
