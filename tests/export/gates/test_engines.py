@@ -16,6 +16,7 @@ from export.gates.comparison import Reference
 from export.gates.verdict import judge
 from export.onnx_from_torch import onnx_from_torch
 from export.onnx_graph import cut_to_logits, with_output
+from export.pt2_from_torch import pt2_from_torch
 from export.torchscript_from_torch import torchscript_from_torch
 
 Maps = NDArray[np.uint8]
@@ -61,6 +62,12 @@ def test_torchscript_runs_in_torch(honest: Frozen, gate_frames: list[Maps], tmp_
     path = tmp_path / "fp32.torchscript"
     torchscript_from_torch(honest.network, path, {})
     assert_like_torch(path, FORMS["fp32.torchscript"], honest, gate_frames, ["torch"])
+
+
+def test_exported_program_runs_in_torch(honest: Frozen, gate_frames: list[Maps], tmp_path: Path) -> None:
+    path = tmp_path / "fp32.pt2"
+    pt2_from_torch(honest.network, path, {})
+    assert_like_torch(path, FORMS["fp32.pt2"], honest, gate_frames, ["torch"])
 
 
 def test_file_that_an_engine_refuses_is_told_and_no_crash(honest: Frozen, tmp_path: Path) -> None:
