@@ -3,23 +3,24 @@
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, assert_never
+from typing import assert_never
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from export.forms import Form
+from export.frozen import Frozen
+from export.pt2_from_torch import load_pt2
 from export.tensorrt.backend import TensorRtBackend, why_not_run
 from export.torchscript_from_torch import load_torchscript
-from runtime.backends import Backend, open_backend
+from runtime.backends import Backend, LogitsLayout, open_backend
 from runtime.errors import BackendError
-from runtime.manifest import EngineInfo
-from runtime.settings import CpuConfig
-from runtime.tail import Tail
-from training.frame_network import FrameNetwork
+from runtime.manifest import EngineInfo, Precision
+from runtime.settings import BackendConfig, CpuConfig, OpenVinoConfig
 
 __all__ = ["Opened", "TorchBackend", "inner_tensors", "open_engines"]
 
@@ -41,9 +42,7 @@ class Opened:
 
 
 @contextmanager
-def open_engines(
-    path: Path, form: Form, network: FrameNetwork, *, engine: EngineInfo | None = None
-) -> Iterator[Opened]:
+def open_engines(path: Path, form: Form, frozen: Frozen, *, engine: EngineInfo | None = None) -> Iterator[Opened]:
     """Open an artefact in every engine of this machine that runs it, and close them when the block ends.
 
     ONNX goes through the runtime's own backends, as in the vehicle: ONNX Runtime, and OpenVINO where it is installed.
@@ -51,13 +50,13 @@ def open_engines(
     Args:
         path: the artefact.
         form: what it is.
-        network: what it was made from, which gives its sizes.
+        frozen: what it was made from, which gives its sizes.
         engine: what an engine was built with; only for TensorRT.
     """
     reason = _why_not_run(form, engine)
     with ExitStack() as stack:
         backends, refusals = {}, []
-        for name, open_one in ({} if reason else _ways(path, form, network, engine)).items():
+        for name, open_one in ({} if reason else _ways(path, form, frozen, engine)).items():
             try:
                 backends[name] = backend = open_one()
             except BackendError as error:
@@ -99,9 +98,9 @@ def inner_tensors(model: bytes) -> Callable[[NDArray[np.uint8]], Mapping[str, ND
     try:
         session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime's exceptions share no base but Exception
-        if find_spec("openvino") is None:
+        if not _has_openvino():
             raise BackendError(f"ONNX Runtime does not open the graph with its inner tensors: {error}") from error
-        return _OpenVinoModel(model, "f32").floats
+        return _inner_tensors_by_openvino(model)
     names = [output.name for output in session.get_outputs() if output.type != "tensor(uint8)"]
 
     def run(frame: NDArray[np.uint8]) -> Mapping[str, NDArray[np.floating]]:
@@ -110,98 +109,85 @@ def inner_tensors(model: bytes) -> Callable[[NDArray[np.uint8]], Mapping[str, ND
     return run
 
 
+def _inner_tensors_by_openvino(model: bytes) -> Callable[[NDArray[np.uint8]], Mapping[str, NDArray[np.floating]]]:
+    import openvino
+
+    core = openvino.Core()
+    try:
+        given = core.read_model(model)
+        outputs = openvino.preprocess.PrePostProcessor(given)
+        for place, port in enumerate(given.outputs):
+            # numpy has no bfloat16: OpenVINO would give its bits as something else.
+            if port.get_element_type().is_real():
+                outputs.output(place).tensor().set_element_type(openvino.Type.f32)
+        # In float32 but for what the graph itself rounds to another type.
+        compiled = core.compile_model(outputs.build(), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    except RuntimeError as error:
+        raise BackendError(f"OpenVINO does not open the graph with its inner tensors: {error}") from error
+
+    def run(frame: NDArray[np.uint8]) -> Mapping[str, NDArray[np.floating]]:
+        given = compiled(frame).items()
+        return {port.get_any_name(): array for port, array in given if array.dtype != np.uint8}
+
+    return run
+
+
+def _has_openvino() -> bool:
+    return find_spec("openvino") is not None
+
+
 def _why_not_run(form: Form, engine: EngineInfo | None) -> str | None:
     """Why no engine of this machine runs an artefact; None where one does."""
     if form.format == "tensorrt":
         assert engine is not None
         return why_not_run(engine)
-    if form.format == "onnx" and form.precision == "bf16" and find_spec("openvino") is None:
-        return "ONNX Runtime has no bfloat16 convolution for CPUs, and OpenVINO is not installed"
+    if form.format == "onnx" and form.precision == "bf16":
+        return _why_no_bfloat16()
     return None
 
 
-def _ways(path: Path, form: Form, network: FrameNetwork, engine: EngineInfo | None) -> Mapping[str, Open]:
+def _why_no_bfloat16() -> str | None:
+    if not _has_openvino():
+        return "ONNX Runtime has no bfloat16 convolution for CPUs, and OpenVINO is not installed"
+    import openvino
+
+    if "BF16" not in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        return "the exporting machine's CPU has no bfloat16"
+    return None
+
+
+def _ways(path: Path, form: Form, frozen: Frozen, engine: EngineInfo | None) -> Mapping[str, Open]:
     """The engines that run an artefact, by name, each with the way to open it."""
     match form.format:
         case "onnx":
-            return _onnx_ways(path, form, network)
+            return {
+                name: partial(_open_onnx, config, path, form, frozen)
+                for name, config in _onnx_engines(form.precision).items()
+            }
         case "torchscript":
             return {"torch": lambda: TorchBackend(load_torchscript(path))}
         case "pt2":
-            return {"torch": lambda: TorchBackend(_load_pt2(path))}
+            return {"torch": lambda: TorchBackend(load_pt2(path))}
         case "tensorrt":
             assert engine is not None
-            return {engine.library: lambda: TensorRtBackend(path, network.frame_hw, engine)}
+            return {engine.library: partial(TensorRtBackend, path, frozen.network.frame_hw, engine)}
         case _:
             assert_never(form.format)
 
 
-def _onnx_ways(path: Path, form: Form, network: FrameNetwork) -> Mapping[str, Open]:
-    ways: dict[str, Open] = {}
-    if form.precision != "bf16":
-        ways["onnxruntime"] = lambda: (
-            _onnxruntime(path, network) if form.tail == "labels" else _LogitsBackend(path, network)
-        )
-    # In fp16 OpenVINO computes what the runtime never asks of it: CPUs gain nothing by that type.
-    if form.precision != "fp16" and form.tail == "labels" and find_spec("openvino") is not None:
-        ways["openvino"] = lambda: _OpenVinoModel(path.read_bytes(), "bf16" if form.precision == "bf16" else "f32")
-    return ways
+def _onnx_engines(precision: Precision) -> Mapping[str, BackendConfig]:
+    engines: dict[str, BackendConfig] = {}
+    if precision != "bf16":
+        engines["onnxruntime"] = CpuConfig()
+    # OpenVINO in fp16 would prove nothing: it computes such a graph in float32 on a CPU.
+    if precision != "fp16" and _has_openvino():
+        engines["openvino"] = OpenVinoConfig(precision="bf16" if precision == "bf16" else "fp32")
+    return engines
 
 
-def _onnxruntime(path: Path, network: FrameNetwork) -> Backend:
-    height, width = network.frame_hw
-    return open_backend(CpuConfig(), path, frame_height=height, frame_width=width)
-
-
-def _load_pt2(path: Path) -> torch.nn.Module:
-    return torch.export.load(path).module()
-
-
-class _LogitsBackend:
-    """An ONNX model of tail `logits` in ONNX Runtime, with the tail that the vehicle's processor computes."""
-
-    def __init__(self, path: Path, network: FrameNetwork) -> None:
-        self._logits = inner_tensors(path.read_bytes())
-        self._network = network
-        self._tail: Tail | None = None
-
-    def infer(self, frame: NDArray[np.uint8]) -> Maps:
-        """Labels and confidence of one frame; see `runtime.backends.Backend`."""
-        (logits,) = self._logits(frame)["logits"]
-        if self._tail is None:
-            num_classes, height, width = logits.shape
-            aligned = self._network.network.align_corners
-            self._tail = Tail((height, width), self._network.frame_hw, num_classes, align_corners=aligned)
-        labels, confidence = self._tail(logits)
-        return labels[np.newaxis], confidence[np.newaxis]
-
-    def close(self) -> None:
-        """Nothing to give back before the object itself goes."""
-
-
-class _OpenVinoModel:
-    """An ONNX model in OpenVINO on the CPU, in the stated type: its own choice would be bfloat16, without a word."""
-
-    def __init__(self, model: bytes, precision: str) -> None:
-        import openvino
-
-        core = openvino.Core()
-        try:
-            settings = {"INFERENCE_PRECISION_HINT": precision}
-            self._compiled: Any = core.compile_model(core.read_model(model), "CPU", settings)
-        except RuntimeError as error:
-            raise BackendError(f"OpenVINO {openvino.__version__} refuses the model: {error}") from error
-
-    def infer(self, frame: NDArray[np.uint8]) -> Maps:
-        """Labels and confidence of one frame; see `runtime.backends.Backend`."""
-        outputs = self._compiled(frame)
-        return outputs["labels"], outputs["confidence"]
-
-    def floats(self, frame: NDArray[np.uint8]) -> Mapping[str, NDArray[np.floating]]:
-        """Every output that is no label map."""
-        outputs = self._compiled(frame)
-        return {port.get_any_name(): array for port, array in outputs.items() if array.dtype != np.uint8}
-
-    def close(self) -> None:
-        """Give back the model's memory."""
-        self._compiled = None
+def _open_onnx(config: BackendConfig, path: Path, form: Form, frozen: Frozen) -> Backend:
+    height, width = frozen.network.frame_hw
+    layout = None
+    if form.tail == "logits":
+        layout = LogitsLayout(frozen.spec.space.num_classes, frozen.network.network.align_corners)
+    return open_backend(config, path, frame_height=height, frame_width=width, logits=layout)

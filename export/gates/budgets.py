@@ -19,6 +19,9 @@ MAX_ENGINE_SHARES = {"fp16": 0.75, "bf16": 0.75, "int8": 0.5}
 """Of the bytes of the weights in float32. An engine's types cannot be read without its GPU, but its weights are in it:
 half of the bytes in 16 bits, a quarter in 8, and the rest is room for its own overhead and for float layers."""
 
+EQUAL_LOGITS_ERROR = 1e-4
+"""Logits this close differ by rounding alone, which moves few labels."""
+
 
 def problems(artefact: Artefact, budgets: Budgets, *, frame_hw: tuple[int, int], weight_bytes: int) -> list[str]:
     """Each thing outside the budget of the artefact's precision: what was got and what was expected.
@@ -65,7 +68,7 @@ def _outside(parity: Parity, budget: Budget, key: str, num_pixels: int) -> Itera
     if parity.label_agreement < budget.min_label_agreement:
         yield (
             f"label agreement {share_text(parity.label_agreement, 6)}, expected at least {budget.min_label_agreement} "
-            f"({key}.min_label_agreement){_where_it_lies(parity, budget)}"
+            f"({key}.min_label_agreement){_where_it_lies(parity)}"
         )
     most = budget.max_confidence_difference
     if most is not None and parity.max_confidence_difference > most:
@@ -117,8 +120,8 @@ def _and_more(number: int) -> str:
     return f"; {number} other {'class is' if number == 1 else 'classes are'} outside too" if number else ""
 
 
-def _where_it_lies(parity: Parity, budget: Budget) -> str:
+def _where_it_lies(parity: Parity) -> str:
     """A hint, where the figures allow one."""
-    if parity.logits_error is None or parity.logits_error > budget.max_logits_error:
+    if parity.logits_error is None or parity.logits_error > EQUAL_LOGITS_ERROR:
         return ""
     return "; its logits agree, so what follows them differs: upsampling (align_corners), argmax, or another engine"

@@ -15,7 +15,7 @@ def float_layers_problem(path: Path, float_layers: Collection[str]) -> str | Non
     """What is wrong with an INT8 graph's layers, in a sentence; None where all but the named ones are INT8.
 
     A layer is a convolution or matrix product with weights of its own. It may be named by its node, by its weights, or
-    by the module they belong to.
+    by the module they belong to, within the deploy graph or within the network.
 
     Args:
         path: the ONNX file.
@@ -31,7 +31,8 @@ def float_layers_problem(path: Path, float_layers: Collection[str]) -> str | Non
         weight = _weight(node, producers, constants)
         if weight is None or all(_is_dequantized(name, producers) for name in node.input[:2]):
             continue
-        if not {node.name, weight, weight.removesuffix(".weight")} & set(float_layers):
+        module = weight.removesuffix(".weight")
+        if not {node.name, weight, module, module.removeprefix("network.")} & set(float_layers):
             left.append(node.name or weight)
     if not left:
         return None
@@ -44,9 +45,9 @@ def float_layers_problem(path: Path, float_layers: Collection[str]) -> str | Non
 def _weight(node: Any, producers: dict[str, Any], constants: set[str]) -> str | None:
     """Name of the initializer that a layer's weights come from; None where both operands are computed."""
     for name in reversed(node.input[:2]):
-        source = name
+        source = str(name)
         while source in producers and producers[source].op_type in ("DequantizeLinear", "QuantizeLinear", "Transpose"):
-            source = producers[source].input[0]
+            source = str(producers[source].input[0])
         if source in constants:
             return source.removesuffix("_quantized")
     return None

@@ -76,7 +76,7 @@ def _figures(parity: Parity) -> tuple[str, ...]:
         NOTHING if parity.rare_recall is None else share_text(parity.rare_recall, 4),
         NOTHING if parity.logits_error is None else f"{parity.logits_error:.1e}",
         NOTHING if parity.miou is None else f"{parity.miou:.2f}",
-        NOTHING if parity.miou_change is None else f"{parity.miou_change:+.2f}",
+        NOTHING if parity.miou_change is None else f"{round(parity.miou_change, 2) + 0.0:+.2f}",
     )
 
 

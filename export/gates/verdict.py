@@ -11,6 +11,7 @@ from export.gates.budgets import problems as budget_problems
 from export.gates.comparison import Compared, Reference, compare
 from export.gates.precision import float_layers_problem
 from export.onnx_graph import low_precision_share
+from runtime.errors import GateError
 from runtime.files import sha256_of
 from runtime.manifest import Artefact, EngineInfo, Quantization
 
@@ -58,9 +59,9 @@ def judge(
         DataError: a frame cannot be read, or has another size.
     """
     network = reference.frozen.network
-    with open_engines(path, form, network, engine=engine) as opened:
+    with open_engines(path, form, reference.frozen, engine=engine) as opened:
         compared = compare(reference, opened, path=path, form=form)
-    is_low_onnx = form.format == "onnx" and form.precision != "fp32"
+    share, unknown = _share(path, form)
     artefact = Artefact(
         file=path.name,
         sha256=sha256_of(path),
@@ -70,7 +71,7 @@ def judge(
         tail=form.tail,
         parity=compared.parities,
         not_run=compared.not_run,
-        low_precision_share=low_precision_share(path, form.precision) if is_low_onnx else None,
+        low_precision_share=share,
         golden_agreement=compared.golden_agreement,
         quantization=quantization,
         engine=engine,
@@ -81,7 +82,17 @@ def judge(
         frame_hw=network.frame_hw,
         weight_bytes=sum(4 * weight.numel() for weight in network.parameters()),
     )
-    return Verdict(artefact, (*compared.problems, *_float_layers(path, artefact), *outside), compared)
+    return Verdict(artefact, (*compared.problems, *unknown, *_float_layers(path, artefact), *outside), compared)
+
+
+def _share(path: Path, form: Form) -> tuple[float | None, list[str]]:
+    """How much of an ONNX graph has its precision, or why that cannot be told."""
+    if form.format != "onnx" or form.precision == "fp32":
+        return None, []
+    try:
+        return low_precision_share(path, form.precision), []
+    except GateError as error:
+        return None, [str(error)]
 
 
 def _float_layers(path: Path, artefact: Artefact) -> Iterator[str]:

@@ -119,7 +119,7 @@ def test_labels_of_another_shape_are_a_problem(reference: Reference, honest: Fro
 def test_honest_onnx_agrees_inside_and_outside_in_every_engine(
     reference: Reference, fp32_onnx: Path, fp32: Form, honest: Frozen
 ) -> None:
-    with open_engines(fp32_onnx, fp32, honest.network) as opened:
+    with open_engines(fp32_onnx, fp32, honest) as opened:
         compared = compare(reference, opened, path=fp32_onnx, form=fp32)
     assert compared.parities[0].engine == "onnxruntime"
     assert compared.problems == ()
@@ -136,7 +136,7 @@ def test_logits_error_is_relative_to_their_deviation(
     # Adding a tenth of the deviation to every logit changes no label, and is an error of exactly a tenth.
     deviation = float(np.concatenate([logits for _, logits in reference.inner]).std())
     shifted = tuple((frame, logits + 0.1 * deviation) for frame, logits in reference.inner)
-    with open_engines(fp32_onnx, fp32, honest.network) as opened:
+    with open_engines(fp32_onnx, fp32, honest) as opened:
         compared = compare(replace(reference, inner=shifted), opened, path=fp32_onnx, form=fp32)
     assert compared.parities[0].logits_error == pytest.approx(0.1, rel=1e-3)
 
@@ -147,7 +147,7 @@ def test_logits_that_are_not_finite_are_a_problem(
     path = tmp_path / "damaged.onnx"
     with damaged(fp32_onnx, path) as weight:
         weight[:] = np.inf
-    with open_engines(path, fp32, honest.network) as opened:
+    with open_engines(path, fp32, honest) as opened:
         compared = compare(reference, opened, path=path, form=fp32)
     assert "its logits are not finite on a target frame, where PyTorch's are" in compared.problems
     assert any(
