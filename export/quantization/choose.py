@@ -23,6 +23,10 @@ from runtime.manifest import Quantization
 __all__ = ["Calibration", "Int8Choice", "calibrate", "choose_int8"]
 
 
+# Of the budget: frames of choice are few, and the gate judges on others.
+WANTED_SHARE = 0.8
+
+
 @dataclass(frozen=True, slots=True)
 class Calibration:
     """What a float32 graph does on its calibration frames; the same for every scheme."""
@@ -59,8 +63,10 @@ class _Candidate:
     label_agreement: float
     logits_error: float
 
-    def is_within(self, budget: Budget) -> bool:
-        return self.label_agreement >= budget.min_label_agreement and self.logits_error <= budget.max_logits_error
+    def is_within(self, budget: Budget, share: float = 1.0) -> bool:
+        """Whether it loses no more than a share of what the budget lets it lose."""
+        lost, may_lose = 1.0 - self.label_agreement, 1.0 - budget.min_label_agreement
+        return lost <= share * may_lose and self.logits_error <= share * budget.max_logits_error
 
     @property
     def rank(self) -> tuple[float, float]:
@@ -112,8 +118,8 @@ def choose_int8(
 ) -> Int8Choice:
     """Write the INT8 graph that agrees best with the float32 one on the frames of choice; no label is used.
 
-    All layers are quantized first. If that misses the budget, the most sensitive layers stay in float: 1, 2, 4, ... up
-    to `config.max_float_layers`, until it is met; where it never is, the best of what was tried is written.
+    All layers are quantized first. If that is not safely within the budget, the most sensitive layers stay in float:
+    1, 2, 4, ... up to `config.max_float_layers`, until it is; where it never is, the best of what was tried is written.
 
     Args:
         model: a float32 ONNX artefact.
@@ -143,7 +149,9 @@ def choose_int8(
     methods = METHODS if config.range_method == "auto" else (config.range_method,)
     best = max((chooser.measure(method, given) for method in methods), key=lambda candidate: candidate.rank)
     sensitivity: tuple[LayerSensitivity, ...] = ()
-    may_keep = config.float_layers == "auto" and config.max_float_layers > 0 and not best.is_within(budget)
+    may_keep = (
+        config.float_layers == "auto" and config.max_float_layers > 0 and not best.is_within(budget, WANTED_SHARE)
+    )
     if may_keep or with_report:
         sensitivity = chooser.sensitivity(best.method)
     if may_keep:
@@ -220,11 +228,11 @@ class _Chooser:
         )
 
     def keep_in_float(self, best: _Candidate, sensitivity: Sequence[LayerSensitivity], budget: Budget) -> _Candidate:
-        """The first candidate within the budget, or else the best one."""
+        """The first candidate safely within the budget, or else the best one."""
         ordered = [entry.layer for entry in sorted(sensitivity, key=lambda entry: -entry.logits_error)]
         for kept in self._growing(ordered):
             best = max(best, self.measure(best.method, kept), key=lambda candidate: candidate.rank)
-            if best.is_within(budget):
+            if best.is_within(budget, WANTED_SHARE):
                 break
         return best
 
