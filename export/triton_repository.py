@@ -129,7 +129,8 @@ def _golden_frame(bundle: Path, manifest: Manifest) -> NDArray[np.uint8]:
             f"{path} holds {frames.dtype} of shape {frames.shape}, the manifest says uint8 of {expected}; export the "
             "bundle again"
         )
-    return frames[0]
+    first: NDArray[np.uint8] = frames[0]
+    return first
 
 
 def _model_name(artefact: Artefact) -> str:

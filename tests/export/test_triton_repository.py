@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from google.protobuf import text_format
 
 from export.triton_repository import TritonModel, write_triton_repository
 from runtime.errors import BundleError, ConfigError
@@ -84,6 +83,7 @@ def _entry(path: Path) -> dict[str, Any]:
 
 def read_config(model: Path) -> Any:
     schema = pytest.importorskip("tritonclient.grpc.model_config_pb2")
+    text_format = pytest.importorskip("google.protobuf.text_format")
     return text_format.Parse((model / "config.pbtxt").read_text(encoding="utf-8"), schema.ModelConfig())
 
 
