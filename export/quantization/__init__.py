@@ -1,0 +1,1 @@
+"""Integers for a network, chosen and judged on unlabelled target frames."""
