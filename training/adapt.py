@@ -76,7 +76,14 @@ def adapt(config: TrainingConfig, *, prepared_in: Path | None = None, world: Wor
 
 
 def train_on_target(
-    network: SegmentationNetwork, prepared: Prepared, config: TrainingConfig, compute: Compute, folder: Path, mark: str
+    network: SegmentationNetwork,
+    prepared: Prepared,
+    config: TrainingConfig,
+    compute: Compute,
+    folder: Path,
+    mark: str,
+    *,
+    likeness: float = 0.0,
 ) -> SegmentationNetwork:
     """All steps of the configured method that are left; the finished state stays in `folder`.
 
@@ -87,6 +94,7 @@ def train_on_target(
         compute: where and how precisely.
         folder: receives state and metrics.
         mark: names everything the result depends on.
+        likeness: weight of the term by which the student stays with what the prepared network predicts.
 
     Returns:
         The student.
@@ -107,6 +115,7 @@ def train_on_target(
         has_fixed_statistics=adaptation.student_statistics == "fixed",
         compute=compute,
         judge=prepared.network,
+        likeness=likeness,
     )
     run = Run(
         folder=folder,

@@ -32,7 +32,11 @@ Network = TypeVar("Network", bound=nn.Module)
 # Where a tensor's rounding hangs in the layers that read and write it.
 READ, WRITTEN = "rounding_of_input", "rounding_of_output"
 WEIGHT_LIMIT, REDUCED_WEIGHT_LIMIT = 127, 64
-RANGE_RATE = 1.0
+# Learning rates are those of weights: a unit of what is learnt is this much of the logarithm of a scale, at which
+# ranges move by parts of a percent a step under SGD as under Adam.
+LOG_UNIT = 32.0
+# A range has been measured: learning may narrow or widen it this much, and no single step may decide.
+MAX_FACTOR, MAX_GRADIENT = 4.0, 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +74,9 @@ class WeightRounding(nn.Module):
 class ActivationRounding(nn.Module):
     """An activation of any shape -> the same, rounded to 256 levels of a range and clipped to it, in float32.
 
-    The scale is learnt, as a factor whose logarithm starts at 0 (Esser et al., "Learned step size quantization",
-    arXiv 1902.08153): so it stays positive, and weight decay pulls towards the range measured, not towards none.
+    The scale is learnt (Esser et al., "Learned step size quantization", arXiv 1902.08153), as a factor of bounded
+    logarithm that starts at 0: so it stays positive, and weight decay pulls towards the range measured, not towards
+    none. The zero point stays.
     """
 
     start: Tensor
@@ -100,12 +105,15 @@ class ActivationRounding(nn.Module):
             scale, zero_point = max(-low, high) / 127, 0
         self.register_buffer("start", torch.tensor([scale], dtype=torch.float32))
         self.register_buffer("zero_point", torch.tensor([zero_point], dtype=torch.int32))
-        self.log_factor = nn.Parameter(torch.zeros(1))
+        self.free = nn.Parameter(torch.zeros(1))
 
     @property
     def scale(self) -> Tensor:
         """(1,) distance of two levels."""
-        return self.start * self.log_factor.exp()
+        return self.start * self._log_factor().exp()
+
+    def _log_factor(self) -> Tensor:
+        return math.log(MAX_FACTOR) * torch.tanh(LOG_UNIT / math.log(MAX_FACTOR) * self.free)
 
     def range(self) -> tuple[float, float]:
         """The range from which a quantizer computes this scale and zero point."""
@@ -116,7 +124,7 @@ class ActivationRounding(nn.Module):
     def forward(self, values: Tensor) -> Tensor:
         """The rounded values."""
         rounded: Tensor = _Round.apply(
-            values.float(), self.log_factor, self.scale.detach(), self.zero_point, self.first, self.last
+            values.float(), self._log_factor(), self.scale.detach(), self.zero_point, self.first, self.last
         )
         return rounded
 
@@ -146,7 +154,7 @@ class _Round(torch.autograd.Function):
         if ctx.needs_input_grad[1]:
             rounded = torch.fake_quantize_per_tensor_affine(values, scale, zero_point, first, last)
             total = (gradient * rounded).sum() - (passed * values).sum()
-            of_factor = (RANGE_RATE * total / math.sqrt(values.numel() * last)).reshape(1)
+            of_factor = total.clamp(-MAX_GRADIENT, MAX_GRADIENT).reshape(1)
         return passed, of_factor, None, None, None, None
 
 

@@ -15,6 +15,7 @@ from training.distributed import ALONE, World
 
 __all__ = [
     "ImportanceForm",
+    "divergence",
     "importance_map",
     "importance_weighted_loss",
     "information_maximisation_loss",
@@ -148,6 +149,15 @@ def prototype_enhanced_loss(
     """
     agreed = torch.where(prototype_labels == pseudo_labels, pseudo_labels, IGNORE_INDEX)
     return _pixel_cross_entropy(log_probs, agreed, class_weights).mean()
+
+
+def divergence(logits: Tensor, expected: Tensor) -> Tensor:
+    """How far the predictions of two logits (N, C, h, w) are apart: the mean of sum p log(p / q) over all cells.
+
+    Not of the paper; for networks that are to predict the same, such as one and its rounded form.
+    """
+    log_probs, wanted = logits.float().log_softmax(dim=1), expected.float().log_softmax(dim=1)
+    return F.kl_div(log_probs, wanted, reduction="none", log_target=True).sum(dim=1).mean()
 
 
 def nearest_labels(labels: Tensor, hw: tuple[int, int]) -> Tensor:

@@ -53,6 +53,7 @@ def adapt_with_integers(
     learning_rate_multiplier: float,
     folder: Path,
     reduce_range: bool = False,
+    likeness: float = 10.0,
 ) -> TunedNetwork:
     """Train the network of a file, computing with integers, on the target frames of a run; resumes what was begun.
 
@@ -66,6 +67,7 @@ def adapt_with_integers(
         learning_rate_multiplier: of the learning rate of `config.adaptation`, which falls to zero at the last step.
         folder: receives state, metrics and the tuned network; runs of other settings lie side by side in it.
         reduce_range: seven-bit weights.
+        likeness: weight of the divergence from what the adapted network predicts, beside the losses of the run.
 
     Raises:
         ConfigError: the config describes another network than the file holds, or `tensors` one it has not.
@@ -87,6 +89,7 @@ def adapt_with_integers(
         "source": source.sha256,
         "tensors": {name: asdict(tensor) for name, tensor in tensors.items()},
         "scheme": [scheme, reduce_range],
+        "likeness": likeness,
     }
     mark = fingerprint(settings, compute)
     folder = writable_folder(folder / mark)
@@ -99,7 +102,7 @@ def adapt_with_integers(
     labels = _labels(prepared.network, images, compute)
     student = fake_quantized(copy.deepcopy(prepared.network), tensors, scheme=scheme, reduce_range=reduce_range)
     before = _agreement(labels, _labels(student, images, compute))
-    student = train_on_target(student, prepared, config, compute, folder, mark)
+    student = train_on_target(student, prepared, config, compute, folder, mark, likeness=likeness)
     student.sum_by_taps(False)
     after = _agreement(labels, _labels(student, images, compute))
     say(f"labels as in float32, before learning with integers: {before:.4f}; after: {after:.4f}")
@@ -114,6 +117,7 @@ def adapt_with_integers(
             "reduce_range": reduce_range,
             "iterations": iterations,
             "learning_rate_multiplier": learning_rate_multiplier,
+            "likeness": likeness,
             "ranges": learnt_ranges(student, tensors),
             "agreement_before": before,
             "agreement_after": after,

@@ -22,6 +22,7 @@ from training.fake_quantization import is_fake_quantized
 from training.frame_network import FrameInput
 from training.global_batch_norm import by_global_batch
 from training.losses import (
+    divergence,
     importance_map,
     importance_weighted_loss,
     information_maximisation_loss,
@@ -49,6 +50,7 @@ class Iapc:
         has_fixed_statistics: bool,
         compute: Compute,
         judge: SegmentationNetwork | None = None,
+        likeness: float = 0.0,
     ) -> None:
         """Make the three networks.
 
@@ -60,9 +62,11 @@ class Iapc:
             has_fixed_statistics: normalise the student by its stored statistics instead of the batch's.
             compute: device and precision.
             judge: the network that judges importance where that is not `source`, as where that computes roughly.
+            likeness: weight of a fifth term, that the student predicts what the judge does.
         """
-        is_judged = config.judged_view == "crop"
-        self.source = copy.deepcopy(judge or source).eval().requires_grad_(False) if is_judged else None
+        is_asked = config.judged_view == "crop" or likeness > 0
+        self.source = copy.deepcopy(judge or source).eval().requires_grad_(False) if is_asked else None
+        self.likeness = likeness
         self.memory = copy.deepcopy(source).eval().requires_grad_(False)
         if not has_fixed_statistics:
             # As in the authors' code; copied buffers would do as well, which it never uses.
@@ -94,13 +98,24 @@ class Iapc:
                 importance = self._importance(batch, hw)
             with record_function("memory forward"):
                 memory = self._remember(batch)
+            with record_function("judge forward"):
+                judged = self._judge(batch)
         with record_function("student forward"), self.compute.autocast():
             student: NetworkOutput = self.forward_student(self.frame_input(batch.student))
         with record_function("losses"):
             # Once for all terms: at crop resolution this is the dearest operation of the step after the networks.
             log_probs = upsample(student.logits, hw, align_corners=self.student.align_corners).log_softmax(dim=1)
             similarity = None if memory is None else self._similarity(student, memory, hw)
-            return self._terms(log_probs, similarity, importance, batch.pseudo_labels)
+            terms = self._terms(log_probs, similarity, importance, batch.pseudo_labels)
+            if judged is not None:
+                terms["likeness"] = self.likeness * divergence(student.logits, judged)
+            return terms
+
+    def _judge(self, batch: TargetBatch) -> Tensor | None:
+        """The judge's logits of what the student sees; None where the student need not be like it."""
+        if self.source is None or self.likeness == 0:
+            return None
+        return self.source.logits(self.frame_input(batch.student))
 
     def _remember(self, batch: TargetBatch) -> NetworkOutput | None:
         """What the memory network sees; None where no term needs prototypes."""
