@@ -73,7 +73,7 @@ def _run(options: argparse.Namespace) -> Mapping[str, Any]:
         case "verify":
             return _verify(options.bundle, options.public_key)
         case "triton":
-            return _triton(options.bundle, options.folder, options.public_key)
+            return _triton(options)
         case "inspect":
             return _inspect(options.file)
         case _:
@@ -146,13 +146,20 @@ def _verify(bundle: Path, public_key: Path | None) -> Mapping[str, Any]:
     return {**figures, "files": len(manifest.files), "key": name, "is_signature_verified": public_key is not None}
 
 
-def _triton(bundle: Path, folder: Path, public_key: Path | None) -> Mapping[str, Any]:
+def _triton(options: argparse.Namespace) -> Mapping[str, Any]:
     from export.triton_repository import write_triton_repository
 
-    _verified(bundle, public_key)
-    write_triton_repository(bundle, folder)
-    say(f"model repository: {folder}")
-    return {"bundle": str(bundle), "repository": str(folder)}
+    _verified(options.bundle, options.public_key)
+    models = write_triton_repository(
+        options.bundle, options.folder, artefacts=tuple(options.artefacts), instances=options.instances
+    )
+    say("\n".join(f"{model.name}: {model.artefact} on {model.platform}" for model in models))
+    say(f"model repository: {options.folder}")
+    return {
+        "bundle": str(options.bundle),
+        "repository": str(options.folder),
+        "models": [{"name": model.name, "artefact": model.artefact, "platform": model.platform} for model in models],
+    }
 
 
 def _inspect(file: Path) -> Mapping[str, Any]:
@@ -199,9 +206,12 @@ def _parser() -> argparse.ArgumentParser:
 
     verify = add("verify", "check every file of a bundle and its signature, and tell what it holds and who made it")
     verify.add_argument("bundle", type=Path, metavar="BUNDLE", help="folder of the bundle")
-    triton = add("triton", "write a bundle's artefacts as a model repository of the Triton Inference Server")
+    triton = add("triton", "write artefacts of a bundle as a model repository of the Triton Inference Server")
     triton.add_argument("bundle", type=Path, metavar="BUNDLE", help="folder of the bundle")
     triton.add_argument("folder", type=Path, metavar="FOLDER", help="where the model repository goes")
+    artefact_help = "artefact to serve, for example fp16.onnx; may be repeated; the first that can be, if left out"
+    triton.add_argument("--artefact", dest="artefacts", action="append", default=[], metavar="NAME", help=artefact_help)
+    triton.add_argument("--instances", type=int, default=1, metavar="N", help="copies of a model that Triton runs")
     for command in (verify, triton):
         command.add_argument(
             "--public-key",

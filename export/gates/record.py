@@ -39,6 +39,6 @@ def record_gates(
     write_json(folder / "gates.json", gate_document(verdicts))
     for verdict in verdicts:
         write_differences(folder / f"{verdict.artefact.file}.png", verdict, classes)
-    for name, layers in sensitivities.items():
+    for file, layers in sensitivities.items():
         if layers:
-            write_text(folder / f"{name}-layers.md", sensitivity_table(layers))
+            write_text(folder / f"{file}-layers.md", sensitivity_table(layers))

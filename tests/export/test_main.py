@@ -271,3 +271,14 @@ def test_what_is_named_for_an_option_of_theirs_is_a_key_of_ours(ours: str) -> No
         assert issubclass(model, BaseModel)
         assert key in model.model_fields
         model = model.model_fields[key].annotation
+
+
+def test_bundle_becomes_a_triton_repository(
+    exported: ExportConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "repository"
+    arguments = ["triton", str(exported.bundle), str(folder), "--artefact", "fp32.onnx", "--instances", "2"]
+    assert main(arguments) == 0
+    models = json.loads(capsys.readouterr().out)["models"]
+    assert [(model["artefact"], model["platform"]) for model in models] == [("fp32.onnx", "onnxruntime_onnx")]
+    assert "count: 2" in (folder / models[0]["name"] / "config.pbtxt").read_text()
