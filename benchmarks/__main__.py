@@ -8,6 +8,7 @@ from typing import Any
 
 from benchmarks.adaptation.measure import measure_adaptation
 from benchmarks.config import BenchmarksConfig, StepBenchmarksConfig
+from benchmarks.ladder import measure_ladder
 from benchmarks.latency import measure_latency
 from benchmarks.report import write_report
 from runtime.command import add_config_arguments, run_command
@@ -17,6 +18,7 @@ from runtime.files import writable_folder, write_text
 COMMANDS = {
     "adapt": "time one adaptation step of DeepLabV2-ResNet-101 against the same step written plainly; needs no CONFIG",
     "latency": "time the bundle against PyTorch eager, in the same run and on the same frames",
+    "ladder": "size, label agreement, mIoU and latency of every artefact of the bundle in every engine that runs here",
     "report": "assemble accuracy, bundle and latency into one Markdown page",
 }
 
@@ -49,6 +51,8 @@ def _run(command: str, path: Path | None, overrides: list[str]) -> Mapping[str, 
             return measure_adaptation(config.adaptation, config.output)
         case "latency":
             return measure_latency(config)
+        case "ladder":
+            return measure_ladder(config)
         case _:
             return write_report(config, path, overrides)
 

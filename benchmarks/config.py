@@ -15,7 +15,7 @@ class StepBenchmarksConfig(StrictModel):
     """What `adapt` needs: nothing has to be there before."""
 
     output: Path = Path("runs")
-    """Folder of what the commands write: `latency.json`, `adaptation.json`, `report.md`."""
+    """Folder of what the commands write: `latency.json`, `ladder.json`, `adaptation.json`, `report.md`."""
     adaptation: AdaptationBenchmarkConfig = AdaptationBenchmarkConfig()
 
 
@@ -29,10 +29,16 @@ class BenchmarksConfig(StepBenchmarksConfig):
     """The function that a network file of your own `nn.Module` may call; it must be the file's `model.factory`."""
     frames: FramesConfig
     """Frames that are shown in rotation; labels are never read."""
+    test: FramesConfig | None = None
+    """Labelled target frames, for the mIoU of `ladder`; None leaves its columns out."""
+    num_test_frames: PositiveInt = 50
+    """Spread evenly over `test`."""
     training_output: Path | None = None
     """Folder in which `python -m training` wrote its report."""
     num_queries: PositiveInt = 700
-    """Timed frames of each contender; p99 needs 662 of them, p99.9 needs 6636."""
+    """Timed frames of each contender of `latency`; p99 needs 662 of them, p99.9 needs 6636."""
+    num_rounds: PositiveInt = 64
+    """Timed frames of each contender of `ladder`; p90 needs 64 of them."""
     warmup: PositiveInt = 20
     """Frames of each contender before the first timed one."""
     threads: PositiveInt | None = None

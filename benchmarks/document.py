@@ -1,4 +1,4 @@
-"""`latency.json`: what one run of `latency` measured, every sample included."""
+"""`latency.json` and `ladder.json`: what one run of the command measured, every sample included."""
 
 from typing import Any, Literal
 
@@ -8,7 +8,7 @@ from benchmarks.environment import Environment
 from runtime.config import StrictModel
 from runtime.manifest import Share
 
-__all__ = ["Contender", "LatencyDocument"]
+__all__ = ["Contender", "LadderDocument", "LadderRow", "LatencyDocument", "Ratio"]
 
 
 class Contender(StrictModel):
@@ -46,6 +46,62 @@ class LatencyDocument(StrictModel):
     label_agreement: Share
     num_compared: PositiveInt
     num_queries: PositiveInt
+    manifest_sha256: str
+    checkpoint_sha256: str
+    frames: tuple[str, ...]
+    environment: Environment
+    config: dict[str, Any]
+
+
+class Ratio(StrictModel):
+    """Median of another contender over this one's, 2.0 being twice as fast, with its 95 % bootstrap interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+class LadderRow(StrictModel):
+    """An artefact in an engine; `artefact` None stands for the PyTorch network itself, the reference.
+
+    `recorded_agreement` is what the manifest says of label agreement, `label_agreement` what was found here. `not_run`
+    says why nothing was measured, `refusal` why what was measured does not count. mIoU is in percent, its change in
+    points. `faster_than_fp32` compares with the float32 artefact in the same engine, `faster_than_onnxruntime` with
+    fp32.onnx in ONNX Runtime; None where those have no score.
+    """
+
+    artefact: str | None
+    engine: str
+    precision: str
+    num_bytes: PositiveInt
+    not_run: str | None = None
+    refusal: str | None = None
+    recorded_agreement: Share | None = None
+    label_agreement: Share | None = None
+    miou: float | None = None
+    miou_change: float | None = None
+    median_ms: float | None = None
+    p90_ms: float | None = None
+    faster_than_fp32: Ratio | None = None
+    faster_than_onnxruntime: Ratio | None = None
+    samples_ns: tuple[int, ...] = ()
+
+
+class LadderDocument(StrictModel):
+    """Every artefact of a bundle in every engine of the machine.
+
+    Query i of all rows is the same frame, `frames[i % len(frames)]`, within one round. Labels were compared with those
+    of the PyTorch network on `num_compared` frames, IoU was measured on `num_test_frames` others.
+    """
+
+    schema_version: Literal[1] = 1
+    created_unix_s: NonNegativeInt
+    scenario: str
+    rows: tuple[LadderRow, ...]
+    notes: tuple[str, ...]
+    num_rounds: PositiveInt
+    num_compared: PositiveInt
+    num_test_frames: NonNegativeInt
     manifest_sha256: str
     checkpoint_sha256: str
     frames: tuple[str, ...]

@@ -2,12 +2,14 @@
 
 import os
 import platform
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import numpy as np
 import torch
 from pydantic import PositiveInt
 
+from benchmarks.tables import markdown_table
 from export.provenance import revision
 from runtime.config import StrictModel
 from runtime.errors import BackendError
@@ -32,7 +34,12 @@ class Environment(StrictModel):
     numpy: str
     torch: str
     onnxruntime: str
+    openvino: str | None = None
     revision: str | None
+
+    def table(self) -> list[str]:
+        """Lines of a Markdown table of what is known."""
+        return markdown_table(["environment", ""], [[key, str(value)] for key, value in self if value is not None])
 
 
 def describe_environment(threads: int) -> Environment:
@@ -56,6 +63,7 @@ def describe_environment(threads: int) -> Environment:
         numpy=np.__version__,
         torch=torch.__version__,
         onnxruntime=_onnxruntime_version(),
+        openvino=_version_of("openvino"),
         revision=revision(),
     )
 
@@ -75,6 +83,14 @@ def _first_line(path: Path) -> str | None:
     try:
         return path.read_text(encoding="utf-8").splitlines()[0]
     except (OSError, IndexError):
+        return None
+
+
+def _version_of(package: str) -> str | None:
+    """Version of an installed package; None where it is absent."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
         return None
 
 

@@ -15,15 +15,17 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from benchmarks.bundle_table import artefact_table, quantization_lines
 from benchmarks.config import BenchmarksConfig
 from benchmarks.document import Contender, LatencyDocument
 from benchmarks.latency import DOCUMENT_NAME
 from benchmarks.samples import MIN_SAMPLES
+from benchmarks.tables import markdown_table, number
 from runtime.command import say
 from runtime.config import SECTIONS, StrictModel
 from runtime.errors import DataError
 from runtime.files import sha256_of, writable_folder, write_text
-from runtime.manifest import MANIFEST_NAME, Artefact, read_manifest
+from runtime.manifest import MANIFEST_NAME, read_manifest
 
 __all__ = ["AccuracyRow", "write_report"]
 
@@ -32,7 +34,6 @@ PICTURES = {
     "comparison.png": "frame, truth, source only, adapted",
     "preview.png": "frames of the run with their labels",
 }
-MEGABYTE = 1e6
 
 
 class AccuracyRow(StrictModel):
@@ -107,12 +108,12 @@ def _accuracy(config: BenchmarksConfig) -> list[str] | None:
         return None
     rows = _read(path, TypeAdapter(dict[str, AccuracyRow]), "adapt")
     names = list(dict.fromkeys(name for row in rows.values() for name in row.iou))
-    body = [[name, *(_number(row.iou.get(name), 1) for row in rows.values())] for name in names]
-    body.append(["**mean**", *(f"**{_number(row.miou, 1)}**" for row in rows.values())])
+    body = [[name, *(number(row.iou.get(name), 1) for row in rows.values())] for name in names]
+    body.append(["**mean**", *(f"**{number(row.miou, 1)}**" for row in rows.values())])
     if any(row.miou13 is not None for row in rows.values()):
-        body.append(["**mean of 13**", *(f"**{_number(row.miou13, 1)}**" for row in rows.values())])
+        body.append(["**mean of 13**", *(f"**{number(row.miou13, 1)}**" for row in rows.values())])
     lines = ["IoU in percent on the labelled target test set; the adaptation saw none of its labels.", ""]
-    lines += [*_table(["class", *rows], body), ""]
+    lines += [*markdown_table(["class", *rows], body), ""]
     for name, caption in PICTURES.items():
         if (path.parent / name).is_file():
             lines += [f"![{caption}]({_link(path.parent / name, config)})", ""]
@@ -131,33 +132,20 @@ def _bundle(config: BenchmarksConfig) -> list[str] | None:
             (manifest.network_height, manifest.network_width),
         )
     )
-    header = ["file", "precision", "MB", "frames compared", "label agreement", "confidence off by at most", "SHA-256"]
     return [
         f"Frames of {frame} pixels (height x width), seen by the network at {seen}; {len(manifest.classes)} classes; "
-        f"{manifest.golden.num_frames} golden frames; made {_date(manifest.created_unix_s)}.",
+        f"{manifest.golden.num_frames} golden frames.",
         "",
-        *_table(header, [_artefact_row(artefact) for artefact in manifest.artefacts]),
+        *artefact_table(manifest.artefacts),
         "",
-        "Each artefact was compared with the PyTorch network, pixel by pixel; confidence is 0 to 255.",
+        "Each artefact was compared with the PyTorch network in float32 on held-out target frames, pixel by pixel, in "
+        "every engine of the exporting machine. Confidence is 0 to 255; the logits' error is relative to their "
+        "deviation; recall is that of PyTorch's labels, the least among rare classes; mIoU is in percent.",
         "",
+        *quantization_lines(manifest.artefacts),
         *_folded("Provenance", json.dumps(manifest.provenance, indent=2)),
         "",
         f"Document: [{path.name}]({_link(path, config)})",
-    ]
-
-
-def _artefact_row(artefact: Artefact) -> list[str]:
-    start = [artefact.file, artefact.precision, f"{artefact.num_bytes / MEGABYTE:.1f}"]
-    digest = f"`{artefact.sha256[:12]}`"
-    if artefact.parity is None:
-        return [*start, f"not run: {artefact.not_run}", "-", "-", digest]
-    parity = artefact.parity
-    return [
-        *start,
-        str(parity.num_frames),
-        f"{parity.label_agreement:.6f}",
-        str(parity.max_confidence_difference),
-        digest,
     ]
 
 
@@ -173,7 +161,7 @@ def _latency(config: BenchmarksConfig) -> list[str] | None:
         f"{found.scenario[0].upper()}{found.scenario[1:]}. {found.num_queries} queries of each, taking turns, over "
         f"{len(found.frames)} frames; no sample dropped; {_date(found.created_unix_s)}.",
         "",
-        *_table(header, [_latency_row(found.ours), _latency_row(found.peer)]),
+        *markdown_table(header, [_latency_row(found.ours), _latency_row(found.peer)]),
         "",
         f"The median is **{found.speedup_p50:.2f}** times as fast as the peer's (95 % bootstrap interval {low:.2f} to "
         f"{high:.2f}, within this one run). Labels agree on {found.label_agreement:.4%} of the pixels of "
@@ -182,7 +170,9 @@ def _latency(config: BenchmarksConfig) -> list[str] | None:
         *_unsupported(found),
         "The bundle's load includes verifying its files, warming up and repeating its golden frames.",
         "",
-        *_table(["environment", ""], [[key, str(value)] for key, value in found.environment if value is not None]),
+        *markdown_table(
+            ["environment", ""], [[key, str(value)] for key, value in found.environment if value is not None]
+        ),
         "",
         f"Document, with every sample: [{path.name}]({_link(path, config)})",
     ]
@@ -191,7 +181,7 @@ def _latency(config: BenchmarksConfig) -> list[str] | None:
 def _latency_row(found: Contender) -> list[str]:
     percentiles = [found.percentiles_ms.get(name) for name in MIN_SAMPLES]
     values = [*percentiles, found.max_ms, found.load_ms, found.first_inference_ms]
-    return [found.name, *(_number(value, 2) for value in values)]
+    return [found.name, *(number(value, 2) for value in values)]
 
 
 def _unsupported(found: LatencyDocument) -> list[str]:
@@ -219,20 +209,9 @@ def _read(path: Path, adapter: TypeAdapter[Any], target: str) -> Any:
         ) from error
 
 
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """A Markdown table: the first column to the left, figures to the right."""
-    cells = [[cell.replace("|", "\\|") for cell in row] for row in (header, *rows)]
-    head, *body = (f"| {' | '.join(row)} |" for row in cells)
-    return [head, f"|:--|{'--:|' * (len(header) - 1)}", *body]
-
-
 def _folded(title: str, document: str) -> list[str]:
     """A JSON text that opens on a click."""
     return [f"<details><summary>{title}</summary>", "", "```json", document, "```", "", "</details>"]
-
-
-def _number(value: float | None, digits: int) -> str:
-    return "-" if value is None else f"{value:.{digits}f}"
 
 
 def _link(path: Path, config: BenchmarksConfig) -> str:

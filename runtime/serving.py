@@ -7,7 +7,14 @@ from runtime.errors import BundleError
 from runtime.manifest import Artefact, Manifest, Precision
 from runtime.settings import BackendConfig, CpuConfig, CudaConfig, OpenVinoConfig
 
-__all__ = ["FP32_MARGIN", "LOW_PRECISION_MARGIN", "agreement_margin", "choose_artefact", "why_not_served"]
+__all__ = [
+    "FP32_MARGIN",
+    "LOWERED_MARGIN",
+    "LOW_PRECISION_MARGIN",
+    "agreement_margin",
+    "choose_artefact",
+    "why_not_served",
+]
 
 DEFAULT_ARTEFACT = "fp32.onnx"
 
@@ -16,6 +23,9 @@ FP32_MARGIN = 1e-4
 # With eight bits or fewer of mantissa a difference in rounding is a thousand times as large, and engines are free in
 # the order of sums and in where they requantize: the border that flips is wider. A wrong kernel costs far more.
 LOW_PRECISION_MARGIN = 5e-3
+# An engine told to compute a float32 artefact in bf16 does what was not done at export: it has to do what the export
+# asks of bf16 by default. Measured: 99.68 % of the labels of a trained ResNet-18, 99.0 % of those of random weights.
+LOWERED_MARGIN = 1e-2
 
 
 def choose_artefact(bundle: Path, manifest: Manifest, name: str | None, backend: BackendConfig) -> Artefact:
@@ -65,10 +75,17 @@ def why_not_served(artefact: Artefact, backend: BackendConfig) -> str | None:
             assert_never(backend)
 
 
-def agreement_margin(artefact: Artefact, backend: BackendConfig) -> float:
-    """How far below its label agreement at export an artefact may stay in an engine, as a share of the pixels."""
-    is_lowered = isinstance(backend, OpenVinoConfig) and backend.precision != "fp32"
-    return LOW_PRECISION_MARGIN if is_lowered or artefact.precision != "fp32" else FP32_MARGIN
+def agreement_margin(artefact: Artefact, backend: BackendConfig | None = None) -> float:
+    """How far below its label agreement at export an artefact may stay, as a share of the pixels.
+
+    Args:
+        artefact: what is served.
+        backend: the engine; None stands for one that computes in the artefact's own precision.
+    """
+    is_lowered = isinstance(backend, OpenVinoConfig) and backend.precision == "bf16"
+    if is_lowered and artefact.precision != "bf16":
+        return LOWERED_MARGIN
+    return FP32_MARGIN if artefact.precision == "fp32" else LOW_PRECISION_MARGIN
 
 
 def _why_not_openvino(stored: Precision, computed: str) -> str | None:

@@ -128,7 +128,7 @@ def _shape_of(port: Any) -> tuple[int | str, ...]:
 
 def _bind_output(openvino: Any, request: Any, name: str, dtype: str, shape: tuple[int | str, ...]) -> NDArray[Any]:
     """Share host memory with an output and return a read-only view of it; only the engine writes there."""
-    buffer: NDArray[Any] = np.zeros(shape, dtype=dtype)
+    buffer: NDArray[Any] = np.zeros([int(size) for size in shape], dtype=dtype)
     request.set_tensor(name, openvino.Tensor(buffer, shared_memory=True))
     view = buffer.view()
     view.flags.writeable = False

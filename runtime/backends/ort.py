@@ -128,7 +128,7 @@ def _tensors(nodes: Any) -> Tensors:
 
 def _bind_output(ort: Any, binding: Any, name: str, dtype: str, shape: tuple[int | str, ...]) -> NDArray[Any]:
     """Bind an output to host memory and return a read-only view of it; only the engine writes there."""
-    buffer: NDArray[Any] = np.zeros(shape, dtype=dtype)
+    buffer: NDArray[Any] = np.zeros([int(size) for size in shape], dtype=dtype)
     binding.bind_ortvalue_output(name, ort.OrtValue.ortvalue_from_numpy(buffer))
     view = buffer.view()
     view.flags.writeable = False

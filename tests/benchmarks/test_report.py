@@ -13,7 +13,7 @@ from benchmarks.environment import Environment
 from benchmarks.report import write_report
 from runtime.errors import BundleError, DataError
 from runtime.files import sha256_of, write_json
-from runtime.manifest import Artefact, BundleFile, ClassInfo, Golden, InputConvention, Manifest, Parity
+from runtime.manifest import Artefact, BundleFile, ClassInfo, Golden, InputConvention, Manifest, Parity, Quantization
 from training.data.config import FolderConfig
 
 RUN_FILE = Path("configs/run.yaml")
@@ -45,12 +45,20 @@ def write_accuracy(config: BenchmarksConfig) -> None:
 
 def write_manifest(config: BenchmarksConfig) -> None:
     golden = BundleFile(file="golden.npy", sha256="a" * 64, num_bytes=1)
-    compared = Parity(num_frames=20, label_agreement=0.999987, max_confidence_difference=1)
+    compared = Parity(engine="onnxruntime", num_frames=20, label_agreement=0.999987, max_confidence_difference=1)
+    integers = {
+        "label_agreement": 0.9912,
+        "logits_error": 0.0412,
+        "rare_recall": 0.95,
+        "miou": 61.5,
+        "miou_change": -0.25,
+    }
     manifest = Manifest(
         frame_height=128,
         frame_width=256,
         network_height=64,
         network_width=192,
+        align_corners=True,
         input=InputConvention(channel_order="rgb", mean=(0, 0, 0), std=(1, 1, 1)),
         classes=(ClassInfo(name="road", colour=(1, 2, 3)), ClassInfo(name="sky", colour=(4, 5, 6))),
         artefacts=(
@@ -60,7 +68,27 @@ def write_manifest(config: BenchmarksConfig) -> None:
                 num_bytes=46_180_000,
                 format="onnx",
                 precision="fp32",
-                parity=compared,
+                parity=(compared,),
+            ),
+            Artefact(
+                file="int8-cpu.onnx",
+                sha256="f" * 64,
+                num_bytes=11_900_000,
+                format="onnx",
+                precision="int8",
+                parity=(
+                    compared.model_copy(update=integers),
+                    compared.model_copy(update={**integers, "engine": "openvino", "miou_change": 0.125}),
+                ),
+                low_precision_share=0.9876,
+                quantization=Quantization(
+                    scheme="u8s8",
+                    range_method="entropy",
+                    calibration_sha256="b" * 64,
+                    num_calibration_frames=32,
+                    float_layers=("network.conv1", "network.classifier.0"),
+                    trained_iterations=200,
+                ),
             ),
             Artefact(
                 file="fp32.engine",
@@ -68,13 +96,11 @@ def write_manifest(config: BenchmarksConfig) -> None:
                 num_bytes=1_000_000,
                 format="tensorrt",
                 precision="fp32",
-                parity=None,
                 not_run="no GPU | here",
             ),
         ),
         golden=Golden(frames=golden, labels=golden, num_frames=2),
         provenance={"checkpoint_sha256": "e" * 64},
-        created_unix_s=0,
     )
     write_json(config.bundle / "manifest.json", manifest.model_dump(mode="json"))
 
@@ -138,8 +164,22 @@ def test_page_has_every_figure_of_the_documents(config: BenchmarksConfig) -> Non
     assert "| road | 80.5 | 90.1 |" in lines
     assert "| train | - | - |" in lines
     assert "| **mean** | **40.2** | **51.0** |" in lines
-    assert "| fp32.onnx | fp32 | 46.2 | 20 | 0.999987 | 1 | `cccccccccccc` |" in lines
-    assert r"| fp32.engine | fp32 | 1.0 | not run: no GPU \| here | - | - | `dddddddddddd` |" in lines
+    assert (
+        "| file | precision | MB | engine | frames compared | label agreement | confidence off by at most | "
+        "logits' error | rare-class recall | mIoU | change | low precision | SHA-256 |"
+    ) in lines
+    start, end = "| fp32.onnx | fp32 | 46.2 | onnxruntime | 20 | 0.999987 | 1 |", "| - | `cccccccccccc` |"
+    assert f"{start} - | - | - | - {end}" in lines
+    integers = "20 | 0.991200 | 1 | 0.04120 | 0.9500 | 61.50"
+    start, end = "| int8-cpu.onnx | int8 | 11.9", "98.8% | `ffffffffffff` |"
+    assert f"{start} | onnxruntime | {integers} | -0.25 | {end}" in lines
+    assert f"{start} | openvino | {integers} | +0.12 | {end}" in lines
+    absent = " | ".join("-" * 8)
+    assert rf"| fp32.engine | fp32 | 1.0 | not run: no GPU \| here | {absent} | `dddddddddddd` |" in lines
+    assert (
+        "- int8-cpu.onnx: u8s8, ranges by entropy on 32 frames; 200 iterations of training; in float: "
+        "`network.conv1`, `network.classifier.0`"
+    ) in lines
     assert "| milliseconds | p50 | p90 | p95 | p99 | p99.9 | max | load | first frame |" in lines
     assert "| bundle | 12.50 | 13.50 | 14.25 | - | - | 99.00 | 100.50 | 30.25 |" in lines
     assert "| PyTorch | 25.00 | 13.50 | 14.25 | - | - | 99.00 | 100.50 | 30.25 |" in lines
@@ -190,6 +230,17 @@ def test_page_ends_with_commands_whose_overrides_name_their_section(config: Benc
         f"make {target} CONFIG=configs/run.yaml {settings}" for target in ("adapt", "export", "bench", "report")
     ]
     assert text.endswith("\n".join(["```sh", *commands, "```"]) + "\n")
+
+
+def test_column_without_a_figure_is_left_out(config: BenchmarksConfig) -> None:
+    write_manifest(config)
+    path = config.bundle / "manifest.json"
+    manifest = json.loads(path.read_text())
+    manifest["artefacts"] = manifest["artefacts"][:1]
+    path.write_text(json.dumps(manifest))
+    lines = page(config).splitlines()
+    assert "| fp32.onnx | fp32 | 46.2 | onnxruntime | 20 | 0.999987 | 1 | `cccccccccccc` |" in lines
+    assert not [line for line in lines if "mIoU |" in line or line.startswith("- int8")]
 
 
 def test_latency_of_an_older_bundle_is_marked(config: BenchmarksConfig) -> None:

@@ -135,7 +135,8 @@ def logits_network(weights: NDArray[np.float32], stride: int = 1) -> bytes:
     shape = [1, num_classes, height // stride, width // stride]
     logits = helper.make_tensor_value_info("logits", TensorProto.FLOAT, shape)
     graph = helper.make_graph(nodes, "logits", [frame], [logits], [kernel])
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=10).SerializeToString()
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=10)
+    return bytes(model.SerializeToString())
 
 
 @pytest.fixture

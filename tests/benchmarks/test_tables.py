@@ -1,0 +1,26 @@
+import pytest
+
+from benchmarks.tables import markdown_table, number, text_table
+
+
+@pytest.mark.parametrize(
+    ("value", "is_signed", "text"),
+    [(None, False, "-"), (1.25, False, "1.2"), (1.0, True, "+1.0"), (-0.04, True, "+0.0"), (-0.25, True, "-0.2")],
+)
+def test_number_is_rounded_and_signed_as_asked(value: float | None, is_signed: bool, text: str) -> None:
+    assert number(value, 1, is_signed=is_signed) == text
+
+
+def test_text_is_aligned_and_ends_with_no_space() -> None:
+    text = text_table(
+        ["name", "engine", "ms", ""], [["a", "PyTorch", "10.5", ""], ["long", "b", "2", "not run"]], num_left=2
+    )
+    assert text.splitlines() == [
+        "name  engine     ms",
+        "a     PyTorch  10.5",
+        "long  b           2  not run",
+    ]
+
+
+def test_bar_in_a_cell_does_not_end_it() -> None:
+    assert markdown_table(["a", "b"], [["1 | 2", "3"]]) == ["| a | b |", "|:--|--:|", r"| 1 \| 2 | 3 |"]
