@@ -105,6 +105,8 @@ class QuantizationAwareConfig(StrictModel):
     iterations: PositiveInt = 200
     learning_rate_multiplier: float = Field(default=0.1, gt=0.0)
     """Of the learning rate of `training.adaptation`."""
+    likeness: NonNegativeFloat = 10.0
+    """Weight of a term that keeps the network to what it predicts in float32; without it the other losses lead on."""
 
 
 class Int8Config(StrictModel):

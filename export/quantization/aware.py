@@ -75,6 +75,7 @@ def learn_integers(
         iterations=config.int8.aware.iterations,
         learning_rate_multiplier=config.int8.aware.learning_rate_multiplier,
         folder=folder,
+        likeness=config.int8.aware.likeness,
         reduce_range=config.int8.reduce_range,
     )
     again = freeze(config.model_copy(update={"checkpoint": tuned.path}), frozen.network.frame_hw)
