@@ -1,7 +1,7 @@
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,12 +18,12 @@ FP32, BF16 = (RuntimeConfig(backend=OpenVinoConfig(precision=precision, threads=
 
 
 @pytest.fixture
-def openvino() -> ModuleType:
+def openvino() -> Any:
     return pytest.importorskip("openvino", reason="OpenVINO is not installed")
 
 
 @pytest.fixture
-def has_bf16(openvino: ModuleType) -> bool:
+def has_bf16(openvino: Any) -> bool:
     return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
