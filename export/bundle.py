@@ -1,6 +1,6 @@
 """From a config to a bundle: everything is made and proven in a folder beside, which is renamed when complete."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +25,8 @@ from runtime.errors import BackendError, BundleError, GateError
 from runtime.files import replacing, sha256_of, write_json
 from runtime.manifest import MANIFEST_NAME, Artefact, BundleFile, ClassInfo, Golden, Manifest
 from runtime.segmenter import Segmenter
-from runtime.settings import RuntimeConfig
+from runtime.serving import why_not_served
+from runtime.settings import BackendConfig, CpuConfig, OpenVinoConfig, RuntimeConfig
 from training.config import TrainingConfig
 
 __all__ = ["export_bundle", "gates_folder"]
@@ -129,15 +130,25 @@ def _write_manifest(
 
 
 def _prove_servable(folder: Path, artefacts: Sequence[Artefact]) -> None:
-    """Open each artefact of the runtime as a vehicle will, hashes and golden frames included."""
-    served = [artefact for artefact in artefacts if artefact.format == "onnx" and artefact.parity]
+    """Open each artefact as a vehicle will, hashes and golden frames included, in the engine that compared it."""
+    served = [(artefact.file, backend) for artefact in artefacts if (backend := _backend_of(artefact)) is not None]
     if not served:
         say("without ONNX among the artefacts, this project's runtime will not serve the bundle")
-    for artefact in served:
+    for file, backend in served:
         try:
-            Segmenter.open(folder, RuntimeConfig(artefact=artefact.file)).close()
+            Segmenter.open(folder, RuntimeConfig(artefact=file, backend=backend)).close()
         except (BundleError, BackendError) as error:
             raise GateError(f"the runtime refuses the new bundle, so it was not written: {error}") from error
+
+
+def _backend_of(artefact: Artefact) -> BackendConfig | None:
+    compared_in = {parity.engine for parity in artefact.parity}
+    ways: Mapping[str, BackendConfig] = {
+        "onnxruntime": CpuConfig(),
+        "openvino": OpenVinoConfig(precision="bf16" if artefact.precision == "bf16" else "fp32"),
+    }
+    found = (way for engine, way in ways.items() if engine in compared_in and why_not_served(artefact, way) is None)
+    return next(found, None)
 
 
 def _write_array(path: Path, array: NDArray[np.uint8]) -> BundleFile:
