@@ -201,7 +201,7 @@ class _Chooser:
             calibrated = self._statistics.ranges(method)
             if unknown := sorted(self._given.keys() - calibrated.keys()):
                 raise ValueError(f"ranges are given for {', '.join(unknown)}, which the network does not quantize")
-            self._ranges[method] = calibrated | self._given
+            self._ranges[method] = {**calibrated, **self._given}
         return self._ranges[method]
 
     def write(self, path: Path, candidate: _Candidate) -> None:
