@@ -77,11 +77,11 @@ class Int8Budget(Fp16Budget):
     """Budget of INT8."""
 
     min_label_agreement: Share = 0.98
-    max_logits_error: NonNegativeFloat = 0.15
+    max_logits_error: NonNegativeFloat = 0.05
     min_class_recall: Share = 0.90
     min_rare_recall: Share = 0.85
-    max_miou_drop: NonNegativeFloat = 0.5
-    max_class_iou_drop: NonNegativeFloat = 3.0
+    max_miou_drop: NonNegativeFloat = 0.3
+    max_class_iou_drop: NonNegativeFloat = 1.5
 
 
 class Budgets(StrictModel):
