@@ -102,9 +102,11 @@ def _export(network: FrameNetwork, opset: int) -> Any:
 
 def _keep_outputs(model: Any) -> None:
     """Leave the inner tensors inside, under the names they got as outputs."""
-    kept = [output for output in model.graph.output if output.name in _OUTPUTS]
+    outputs = list(model.graph.output)
     del model.graph.output[:]
-    model.graph.output.extend(kept)
+    for output in outputs:
+        kept = model.graph.output if output.name in _OUTPUTS else model.graph.value_info
+        kept.append(output)
 
 
 def _strip_metadata(model: Any) -> None:

@@ -49,7 +49,6 @@ def cut_to_logits(source: Path, path: Path) -> None:
     cut = onnx.utils.Extractor(inferred).extract_model([value.name for value in model.graph.input], [LOGITS])
     cut.producer_name, cut.producer_version = model.producer_name, model.producer_version
     cut.graph.name = model.graph.name
-    del cut.graph.value_info[:]
     onnx.helper.set_model_props(cut, _facts(model))
     onnx.checker.check_model(cut, full_check=True)
     _write(cut, path)

@@ -64,8 +64,7 @@ class _Lowering:
         del self.graph.node[:]
         self.graph.node.extend(self.nodes)
         self._replace_weights()
-        # It tells the types of before.
-        del self.graph.value_info[:]
+        self._tell_types()
 
     def _types(self, model: Any) -> dict[str, int]:
         graph = self.onnx.shape_inference.infer_shapes(model).graph
@@ -173,6 +172,15 @@ class _Lowering:
         node = self.nodes[place]
         node.output[list(node.output).index(LOGITS)] = low
         self.nodes.insert(place + 1, self._cast(low, LOGITS, self.high))
+        self.types[LOGITS] = self.high
+
+    def _tell_types(self) -> None:
+        """Correct what the graph says of its tensors; weights say it themselves."""
+        told = [value for value in self.graph.value_info if value.name not in self.weights]
+        for value in told:
+            value.type.tensor_type.elem_type = self.types[value.name]
+        del self.graph.value_info[:]
+        self.graph.value_info.extend(told)
 
     def _replace_weights(self) -> None:
         """Drop float32 weights that nobody reads any more; their rounded copies take their names."""

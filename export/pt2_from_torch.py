@@ -5,6 +5,7 @@ It takes the place of TorchScript, which PyTorch deprecates.
 
 import io
 import json
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -18,8 +19,6 @@ from training.frame_network import FrameNetwork
 __all__ = ["FACTS_NAME", "load_pt2", "pt2_from_torch"]
 
 FACTS_NAME = "iapc.json"
-# A program's own file starts with it; torch reports anything else as a failed internal check.
-_ZIP_MAGIC = b"PK\x03\x04"
 
 
 def pt2_from_torch(network: FrameNetwork, path: Path, facts: Mapping[str, str]) -> None:
@@ -59,12 +58,12 @@ def load_pt2(path: Path) -> nn.Module:
     Raises:
         BackendError: the file is no program, or torch cannot read it.
     """
+    # torch reports anything else as a failed check of its own, after pages of log.
+    if not zipfile.is_zipfile(path):
+        raise BackendError(f"{path} is no torch.export program; give a file that this project's export wrote")
     try:
-        with path.open("rb") as file:
-            if file.read(len(_ZIP_MAGIC)) != _ZIP_MAGIC:
-                raise BackendError(f"{path} is no torch.export program; give a file that export wrote")
         module: nn.Module = torch.export.load(path).module()
-    except (OSError, RuntimeError, ValueError) as error:
+    except (OSError, RuntimeError, ValueError, KeyError) as error:
         raise BackendError(f"torch {torch.__version__} cannot read {path}: {error}") from error
     return module
 

@@ -165,3 +165,16 @@ def test_graph_of_a_real_network_repeats_its_argmax(network: DeepLabV2) -> None:
 def test_graph_is_in_evaluation_mode(network: DeepLabV2, select: Callable[[FrameNetwork], nn.Module]) -> None:
     graph = FrameNetwork(network.train(), PLAIN, network_hw=(32, 48), frame_hw=(32, 48))
     assert not any(module.training for module in select(graph).children() if list(module.parameters()))
+
+
+def test_stages_are_those_of_the_labels(network: DeepLabV2) -> None:
+    convention = INPUT_CONVENTIONS["bgr_caffe"]
+    graph = FrameNetwork(network, convention, network_hw=(32, 48), frame_hw=(50, 80))
+    frames = torch.randint(0, 256, (2, 50, 80, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        stages = graph.stages(frames)
+        assert torch.equal(stages.image, FrameInput(convention)(frames, (32, 48)))
+        assert torch.equal(stages.logits, network.logits(stages.image))
+        labels, confidence = graph(frames)
+    assert torch.equal(stages.labels, labels)
+    assert torch.equal(stages.confidence, confidence)
