@@ -102,10 +102,12 @@ def test_figures_of_a_row_follow_from_its_samples(measured: Measured) -> None:
         assert row["label_agreement"] >= 0.9999
         assert row["recorded_agreement"] == 0.98
     assert fp32["faster_than_fp32"]["value"] == fp32["faster_than_onnxruntime"]["value"] == 1.0
-    assert logits["faster_than_fp32"]["value"] == fp32["median_ms"] / logits["median_ms"]
+    assert logits["faster_than_fp32"]["value"] == pytest.approx(fp32["median_ms"] / logits["median_ms"])
     torchscript, reference = measured.row("fp32.torchscript", "PyTorch"), measured.row(None, "PyTorch eager fp32")
-    assert torchscript["faster_than_fp32"]["value"] == reference["median_ms"] / torchscript["median_ms"]
-    assert torchscript["faster_than_onnxruntime"]["value"] == fp32["median_ms"] / torchscript["median_ms"]
+    assert torchscript["faster_than_fp32"]["value"] == pytest.approx(reference["median_ms"] / torchscript["median_ms"])
+    assert torchscript["faster_than_onnxruntime"]["value"] == pytest.approx(
+        fp32["median_ms"] / torchscript["median_ms"]
+    )
     assert fp32["num_bytes"] == (measured.config.bundle / "fp32.onnx").stat().st_size
     assert measured.document["num_compared"] == 3
 
