@@ -66,8 +66,9 @@ def deploy_graph(
     network: nn.Module, *, input_name: InputName = "rgb_imagenet", frame_hw: tuple[int, int] = FRAME_HW
 ) -> FrameNetwork:
     """The deploy graph of a network; of one that is not wrapped, the features are of no interest."""
-    is_wrapped = isinstance(network, WrappedNetwork)
-    wrapped = network if is_wrapped else WrappedNetwork(network, feature_layer="classifier")
+    wrapped = network
+    if not isinstance(wrapped, WrappedNetwork):
+        wrapped = WrappedNetwork(network, feature_layer="classifier")
     graph = FrameNetwork(wrapped, INPUT_CONVENTIONS[input_name], network_hw=FRAME_HW, frame_hw=frame_hw)
     return graph.eval().requires_grad_(False)
 
@@ -254,7 +255,7 @@ class Normed(nn.Module):
 def test_batch_norm_is_folded_before_weights_are_rounded(some_frames: NDArray[np.uint8], tmp_path: Path) -> None:
     """A variance as a network on pixels of 0..255 has it, beyond what fp16 holds."""
     network = Normed()
-    network.norm.running_var.fill_(3e5)
+    network.norm.get_buffer("running_var").fill_(3e5)
     nn.init.constant_(network.norm.weight, 600.0)
     graph = deploy_graph(network)
     onnx_from_torch(graph, tmp_path / "a.onnx", {}, "fp16")

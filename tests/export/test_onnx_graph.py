@@ -126,7 +126,10 @@ def test_facts_are_added_to_those_there_are(deployed: Path) -> None:
 
 @pytest.mark.parametrize(("precision", "count"), [("fp16", 32 * 27), ("fp32", 10 * 16), ("bf16", 0), ("int8", 0)])
 def test_share_counts_multiplications_by_the_type_of_both_operands(tmp_path: Path, precision: Any, count: int) -> None:
-    weights = {"weight": np.zeros((2, 3, 3, 3), np.float16), "matrix": np.zeros((16, 5), np.float32)}
+    weights: dict[str, np.ndarray[Any, Any]] = {
+        "weight": np.zeros((2, 3, 3, 3), np.float16),
+        "matrix": np.zeros((16, 5), np.float32),
+    }
     path = write(tmp_path / "a.onnx", MIXED, **weights)
     assert low_precision_share(path, precision) == count / (32 * 27 + 10 * 16)
 
@@ -160,7 +163,8 @@ def test_groups_and_transposed_convolutions_are_counted_as_they_are(
     two (float[1,3,3,3] image, float16[1,10] row) => (out, other)
     <float{list(weight_shape)} weight, float16[10,1] column> {{ out = {node} other = MatMul (row, column) }}
     """
-    weights = {"weight": np.zeros(weight_shape, np.float32), "column": np.zeros((10, 1), np.float16)}
+    column = np.zeros((10, 1), np.float16)
+    weights: dict[str, np.ndarray[Any, Any]] = {"weight": np.zeros(weight_shape, np.float32), "column": column}
     path = write(tmp_path / "a.onnx", text, **weights)
     assert low_precision_share(path, "fp32") == count / (count + 10)
 

@@ -26,7 +26,7 @@ def program(frozen: Frozen, tmp_path: Path) -> Path:
 def test_program_repeats_labels_and_confidence(frozen: Frozen, program: Path, some_frames: NDArray[np.uint8]) -> None:
     loaded = load_pt2(program)
     with torch.no_grad():
-        for frame in torch.from_numpy(some_frames).split(1):
+        for frame in torch.from_numpy(some_frames)[:, None]:
             labels, confidence = loaded(frame)
             expected_labels, expected_confidence = frozen.network(frame)
             assert labels.dtype == confidence.dtype == torch.uint8

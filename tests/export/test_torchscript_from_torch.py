@@ -33,7 +33,7 @@ def test_loads_without_this_project_and_says_what_it_is(archive: Path) -> None:
 def test_repeats_labels_and_confidence(frozen: Frozen, archive: Path, some_frames: NDArray[np.uint8]) -> None:
     module = load_torchscript(archive)
     with torch.no_grad():
-        for frame in torch.from_numpy(some_frames).split(1):
+        for frame in torch.from_numpy(some_frames)[:, None]:
             labels, confidence = module(frame)
             expected_labels, expected_confidence = frozen.network(frame)
             assert labels.dtype == confidence.dtype == torch.uint8
