@@ -103,9 +103,9 @@ class QuantizationAwareConfig(StrictModel):
     when: Literal["never", "short", "always"] = "never"
     """`short` trains where INT8 misses its budget on the frames of choice, which have no labels."""
     iterations: PositiveInt = 200
-    learning_rate_multiplier: float = Field(default=0.1, gt=0.0)
+    learning_rate_multiplier: float = Field(default=0.02, gt=0.0)
     """Of the learning rate of `training.adaptation`."""
-    likeness: NonNegativeFloat = 10.0
+    likeness: NonNegativeFloat = 100.0
     """Weight of a term that keeps the network to what it predicts in float32; without it the other losses lead on."""
 
 
