@@ -12,7 +12,7 @@ from export.frame_sets import FrameSets
 from export.frozen import freeze
 from export.onnx_from_torch import onnx_from_torch
 from export.quantization import integers
-from export.quantization.choose import Int8Choice, calibrate
+from export.quantization.choose import Int8Choice, calibrate, choose_int8
 from export.quantization.integers import choose_integers
 from runtime.config import validated
 from runtime.errors import ConfigError
@@ -127,7 +127,7 @@ def test_training_that_helps_is_written_and_told(
     calibrated = choose(budgets=NEVER_MET, when="never")
     content = (tmp_path / "int8.onnx").read_bytes()
     # What helps a network of random weights is chance, so anything counts as better than before here.
-    found = integers.choose_int8
+    found = choose_int8
 
     def worse_before(model: Path, path: Path, **arguments: Any) -> Int8Choice:
         choice = found(model, path, **arguments)
