@@ -119,7 +119,7 @@ class Int8Config(StrictModel):
     range_method: Literal["auto", "minmax", "percentile", "entropy"] = "auto"
     """How activations become a range; `auto` measures each."""
     float_layers: Literal["auto"] | tuple[str, ...] = "auto"
-    """Layers that stay in float32; `auto` keeps the fewest, most sensitive ones with which the budget is met."""
+    """Layers that stay in float32; `auto` keeps the most sensitive ones, as few as meet the budget safely."""
     max_float_layers: NonNegativeInt = 8
     """The most that `auto` may keep."""
     layer_report: bool = False

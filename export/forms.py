@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from runtime.manifest import Format, Precision, Tail
+from runtime.manifest import Format, Precision, Scheme, Tail
 
-__all__ = ["FORMS", "ArtefactName", "Form", "Scheme"]
+__all__ = ["FORMS", "ArtefactName", "Form"]
 
 ArtefactName = Literal[
     "fp32.onnx",
@@ -23,7 +23,6 @@ ArtefactName = Literal[
     "bf16.engine",
     "int8.engine",
 ]
-Scheme = Literal["u8s8", "s8s8"]
 
 
 @dataclass(frozen=True, slots=True)

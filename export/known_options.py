@@ -24,7 +24,7 @@ ULTRALYTICS = (
     KnownOption("dynamic", None, "the frames of a camera have one size; export once per camera"),
     KnownOption("batch", None, "always 1: a frame is segmented when it is there, not when others are"),
     KnownOption("simplify", None, "always, by the exporter's own optimiser; unfolded batch norm is an error"),
-    KnownOption("opset", None, "18, the newest whose Resize ONNX Runtime runs on GPUs too"),
+    KnownOption("opset", None, "18, whose Resize ONNX Runtime runs on GPUs too; bf16 needs 22"),
     KnownOption("optimize", None, "TorchScript is always frozen"),
     KnownOption("workspace", "tensorrt.workspace_mib", "in MiB"),
     KnownOption("nms, end2end", None, "for boxes; argmax and confidence are inside, or left to the host (logits)"),

@@ -31,6 +31,7 @@ __all__ = [
     "Parity",
     "Precision",
     "Quantization",
+    "Scheme",
     "Tail",
     "read_manifest",
     "verified_path",
@@ -42,6 +43,7 @@ SCHEMA_VERSION: Literal[2] = 2
 Format = Literal["onnx", "torchscript", "pt2", "tensorrt"]
 Precision = Literal["fp32", "fp16", "bf16", "int8"]
 Tail = Literal["labels", "logits"]
+Scheme = Literal["u8s8", "s8s8"]
 
 Channel = Annotated[int, Field(ge=0, le=255)]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -111,7 +113,7 @@ class Quantization(StrictModel):
     `float_layers` stayed in float32; `trained_iterations` is 0 unless the network learnt with its integers.
     """
 
-    scheme: Literal["u8s8", "s8s8"]
+    scheme: Scheme
     range_method: str
     calibration_sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
     num_calibration_frames: PositiveInt

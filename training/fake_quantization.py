@@ -8,18 +8,18 @@ beneath (`torch.nn.utils.parametrize`), and gradients pass the rounding as if it
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from runtime.errors import ConfigError
+from runtime.manifest import Scheme
 
 __all__ = [
     "ActivationRounding",
     "QuantizedTensor",
-    "Scheme",
     "WeightRounding",
     "fake_quantized",
     "float_state",
@@ -27,7 +27,6 @@ __all__ = [
     "learnt_ranges",
 ]
 
-Scheme = Literal["u8s8", "s8s8"]
 Network = TypeVar("Network", bound=nn.Module)
 # Where a tensor's rounding hangs in the layers that read and write it.
 READ, WRITTEN = "rounding_of_input", "rounding_of_output"

@@ -15,11 +15,12 @@ from torch import Tensor
 from runtime.command import say
 from runtime.errors import ConfigError
 from runtime.files import writable_folder
+from runtime.manifest import Scheme
 from training.adapt import train_on_target
 from training.checkpoint import read_network, save_network
 from training.config import GivenSource, TrainingConfig
 from training.device import Compute, choose_compute
-from training.fake_quantization import QuantizedTensor, Scheme, fake_quantized, float_state, learnt_ranges
+from training.fake_quantization import QuantizedTensor, fake_quantized, float_state, learnt_ranges
 from training.networks.network import SegmentationNetwork
 from training.preparation import SCORED_FRAMES, network_inputs, prepare
 from training.source import fingerprint, load_source

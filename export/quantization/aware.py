@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from export.config import ExportConfig
-from export.forms import Scheme
 from export.frozen import Frozen, freeze
 from runtime.errors import ConfigError
+from runtime.manifest import Scheme
 from training.config import TrainingConfig
 from training.fake_quantization import QuantizedTensor
 from training.frame_network import FrameNetwork

@@ -9,7 +9,6 @@ import numpy as np
 import onnx
 
 from export.config import Budget, Int8Config
-from export.forms import Scheme
 from export.frame_sets import FrameSets, TargetFrames
 from export.quantization.coverage import calibration_frames, hash_of
 from export.quantization.layers import NetworkGraph, read_network
@@ -18,7 +17,7 @@ from export.quantization.ranges import METHODS, Range, RangeMethod, Statistics, 
 from export.quantization.sensitivity import LayerSensitivity, measure_sensitivity
 from export.quantization.sessions import LabelsAndLogits, labels_and_logits
 from runtime.command import say
-from runtime.manifest import Quantization
+from runtime.manifest import Quantization, Scheme
 
 __all__ = ["Calibration", "Int8Choice", "calibrate", "choose_int8"]
 

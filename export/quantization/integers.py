@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from export.config import ExportConfig
-from export.forms import Scheme
 from export.frame_sets import FrameSets
 from export.frozen import Frozen
 from export.onnx_from_torch import onnx_from_torch
@@ -13,6 +12,7 @@ from export.quantization.aware import learn_integers
 from export.quantization.choose import Calibration, Int8Choice, choose_int8
 from runtime.command import say
 from runtime.errors import ConfigError
+from runtime.manifest import Scheme
 from training.config import TrainingConfig
 
 __all__ = ["choose_integers"]

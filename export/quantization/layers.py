@@ -12,12 +12,12 @@ from typing import Any
 
 import onnx
 
-from export.forms import Scheme
+from export.onnx_graph import IMAGE, LOGITS
 from runtime.errors import BackendError, ConfigError
+from runtime.manifest import Scheme
 
-__all__ = ["IMAGE", "LOGITS", "Layer", "NetworkGraph", "read_network"]
+__all__ = ["Layer", "NetworkGraph", "read_network"]
 
-IMAGE, LOGITS = "image", "logits"
 WEIGHTED = ("Conv", "MatMul", "Gemm")
 # What ONNX Runtime's CPU kernels do in 8 bits. In between float layers these would only add rounding.
 ELEMENTWISE = ("Relu", "Clip", "Add", "MaxPool", "Concat")

@@ -10,10 +10,11 @@ from onnxruntime.quantization import QuantType
 from onnxruntime.quantization.calibrate import TensorData
 from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
 
-from export.forms import Scheme
-from export.quantization.layers import ACTIVATIONS, LOGITS, WEIGHTED, NetworkGraph
+from export.onnx_graph import LOGITS
+from export.quantization.layers import ACTIVATIONS, WEIGHTED, NetworkGraph
 from export.quantization.ranges import Range
 from runtime.files import replacing
+from runtime.manifest import Scheme
 
 __all__ = ["fitted_ranges", "quantize", "with_integers"]
 

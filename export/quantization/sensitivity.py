@@ -8,13 +8,14 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from export.forms import Scheme
 from export.frame_sets import TargetFrames
-from export.quantization.layers import LOGITS, Layer, NetworkGraph
+from export.onnx_graph import LOGITS
+from export.quantization.layers import Layer, NetworkGraph
 from export.quantization.quantize import with_integers
 from export.quantization.ranges import Range
 from export.quantization.sessions import open_session
 from runtime.command import progress, say
+from runtime.manifest import Scheme
 
 __all__ = ["LayerSensitivity", "measure_sensitivity", "sensitivity_table"]
 

@@ -1,18 +1,17 @@
 """ONNX Runtime sessions that also give tensors from inside the graph, for measuring."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-import onnx
 import onnxruntime
 from numpy.typing import NDArray
 
 from export.frame_sets import TargetFrames
-from export.quantization.layers import LOGITS
+from export.onnx_graph import LOGITS, with_output
 from runtime.command import progress
 
-__all__ = ["LabelsAndLogits", "labels_and_logits", "open_session", "with_outputs"]
+__all__ = ["LabelsAndLogits", "labels_and_logits", "open_session"]
 
 LabelsAndLogits = tuple[NDArray[np.uint8], NDArray[np.float32]]
 
@@ -25,22 +24,13 @@ def open_session(model: bytes) -> Any:
     return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
-def with_outputs(model: Any, names: Sequence[str]) -> Any:
-    """A copy of a model that gives inner tensors as well."""
-    copy = onnx.ModelProto()
-    copy.CopyFrom(model)
-    present = {output.name for output in copy.graph.output}
-    copy.graph.output.extend(onnx.helper.make_empty_tensor_value_info(name) for name in names if name not in present)
-    return copy
-
-
 def labels_and_logits(model: Any, frames: TargetFrames, *, title: str) -> Iterator[LabelsAndLogits]:
     """Labels (H, W) and low-resolution logits (C, h, w) of each frame.
 
     Raises:
         DataError: a frame cannot be read, or has another size.
     """
-    session = open_session(with_outputs(model, [LOGITS]).SerializeToString())
+    session = open_session(with_output(model.SerializeToString(), LOGITS))
     for frame in progress(frames, title=title, unit="frame", total=len(frames)):
         labels, logits = session.run(["labels", LOGITS], {"frame": frame})
         yield labels[0], logits[0]

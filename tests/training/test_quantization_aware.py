@@ -16,13 +16,13 @@ from torch import Tensor, nn
 
 from runtime.config import validated
 from runtime.errors import ConfigError
+from runtime.manifest import Scheme
 from training.checkpoint import NetworkSpec, load_network, read_network, save_network
 from training.config import IapcConfig, TrainingConfig
 from training.device import Compute
 from training.fake_quantization import (
     ActivationRounding,
     QuantizedTensor,
-    Scheme,
     WeightRounding,
     fake_quantized,
     float_state,

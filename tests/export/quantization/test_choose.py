@@ -5,12 +5,12 @@ import onnx
 import pytest
 
 from export.config import Int8Budget, Int8Config
-from export.forms import Scheme
 from export.frame_sets import FrameSets
 from export.quantization.choose import Calibration, Int8Choice, choose_int8
 from export.quantization.coverage import hash_of
 from export.quantization.sensitivity import measure_sensitivity, sensitivity_table
 from runtime.errors import ConfigError
+from runtime.manifest import Scheme
 
 NUM_CLASSES = 19
 LAYER, BEFORE = "layer2.1.conv2", "layer2.1.conv1"

@@ -1,18 +1,21 @@
+import functools
+
 import numpy as np
 import pytest
 
 from export.frame_sets import FrameSets
+from export.onnx_graph import with_output
 from export.quantization.choose import Calibration
 from export.quantization.layers import NetworkGraph
 from export.quantization.ranges import METHODS, Statistics, collect_statistics
-from export.quantization.sessions import open_session, with_outputs
+from export.quantization.sessions import open_session
 
 
 def test_extremes_are_those_of_all_values_on_all_frames(network: NetworkGraph, sets: FrameSets) -> None:
     frames = sets.candidates.some([0, 3])
     ranges = collect_statistics(network, frames).ranges("minmax")
     names = ["image", "logits", network.layers["layer2.1.conv2"].inputs[0]]
-    session = open_session(with_outputs(network.model, names).SerializeToString())
+    session = open_session(functools.reduce(with_output, names, network.model.SerializeToString()))
     values = [session.run(names, {"frame": frame}) for frame in frames]
     for place, name in enumerate(names[::2]):
         of_all = np.stack([frame[2 * place] for frame in values])
