@@ -7,7 +7,10 @@
     |-- TrainingError          a run that cannot go on (NaN in a loss)
     |-- BundleError            a bundle that is incomplete, altered or of another version
     |-- BackendError           an inference engine that is missing or failed
+    |   `-- NotFiniteError     its output holds NaN or infinity
     |-- FrameError             a frame the bundle cannot take
+    |-- SourceError            a camera or stream that was lost
+    |-- SinkError              a consumer of results that failed
     `-- GateError              exit status 3: an artefact that did not pass its gate
 
 A message says what was wrong, what was got, what was expected and how to fix it.
@@ -25,6 +28,9 @@ __all__ = [
     "FrameError",
     "GateError",
     "IapcError",
+    "NotFiniteError",
+    "SinkError",
+    "SourceError",
     "TrainingError",
 ]
 
@@ -61,8 +67,20 @@ class BackendError(IapcError):
     """An inference engine is not installed, refused the artefact, or failed."""
 
 
+class NotFiniteError(BackendError):
+    """An engine's output holds NaN or infinity, so that the frame has no labels."""
+
+
 class FrameError(IapcError):
     """A frame has the wrong type, shape or values for the bundle."""
+
+
+class SourceError(IapcError):
+    """A camera, stream or ring of frames cannot be opened or was lost; opening it again may help."""
+
+
+class SinkError(IapcError):
+    """A consumer of results cannot be opened or failed on one; the loop goes on without that result in it."""
 
 
 class GateError(IapcError):

@@ -15,9 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime.backends import Backend, LogitsLayout, open_backend
+from runtime.bundle import read_manifest, verified_path
 from runtime.errors import BackendError, BundleError
 from runtime.frames import check_frame
-from runtime.manifest import Artefact, BundleFile, Manifest, read_manifest, verified_path
+from runtime.manifest import Artefact, BundleFile, Manifest
 from runtime.serving import agreement_margin, choose_artefact
 from runtime.settings import BackendConfig, RuntimeConfig
 

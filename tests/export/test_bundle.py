@@ -11,9 +11,9 @@ from export.bundle import export_bundle, gates_folder
 from export.bundle_folder import replacing_bundle
 from export.config import ExportConfig
 from export.frozen import freeze
+from runtime.bundle import read_manifest
 from runtime.errors import ConfigError, GateError
 from runtime.files import sha256_of
-from runtime.manifest import read_manifest
 from runtime.segmenter import Segmenter
 
 FRAME_HW = (64, 96)

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from runtime.bundle import read_manifest, verified_path
 from runtime.errors import BundleError
-from runtime.manifest import Artefact, BundleFile, Manifest, read_manifest, verified_path
+from runtime.manifest import Artefact, BundleFile, Manifest
 
 CONTENT = {"sha256": "0" * 64, "num_bytes": 1}
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from runtime.bundle import read_manifest
 from runtime.frames import FrameSource
-from runtime.manifest import read_manifest
 from runtime.results import Statistics, open_overlays
 from runtime.segmenter import Segmentation
 

@@ -1,0 +1,1 @@
+"""Whether results can be trusted now, and why not."""

@@ -1,0 +1,38 @@
+"""What the loop asks of whoever wants its results."""
+
+from typing import Protocol
+
+from runtime.result import Result, Status
+
+__all__ = ["Sink"]
+
+
+class Sink(Protocol):
+    """A consumer; each has a thread of its own, so that a slow one loses results and delays nobody.
+
+    A sink that falls behind gets the newest result next; those between are counted as its drops.
+    """
+
+    def write(self, result: Result) -> None:
+        """Take a result; its arrays are valid until this returns.
+
+        Raises:
+            SinkError: the result could not be taken; the next one will be tried.
+        """
+        ...
+
+    def tell(self, status: Status) -> None:
+        """Take news of the loop: every change of health, and every heartbeat where no result says it.
+
+        Raises:
+            SinkError: as for `write`.
+        """
+        ...
+
+    def close(self) -> None:
+        """Finish files and give back memory; called once, after the last result.
+
+        Raises:
+            SinkError: what was written so far could not be finished.
+        """
+        ...
