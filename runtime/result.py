@@ -95,7 +95,7 @@ class Result:
         return now_ns - self.captured.captured_ns
 
     def is_fresh(self, now_ns: int) -> bool:
-        """Whether the labels are within their deadline now; a frame from the future is not fresh, its clock is wrong."""
+        """Whether the labels are within their deadline now; those of a frame from the future are not."""
         return 0 <= self.age_ns(now_ns) <= self.deadline_ns
 
 

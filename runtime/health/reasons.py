@@ -1,8 +1,8 @@
 """Three states and every reason to leave the first; the bits are part of the shared-memory contract and never change.
 
-    OK         results are fresh and nothing is wrong
-    DEGRADED   results come, and someone should look
-    FAULT      no result, or none that may be used
+OK         results are fresh and nothing is wrong
+DEGRADED   results come, and someone should look
+FAULT      no result, or none that may be used
 """
 
 from dataclasses import dataclass

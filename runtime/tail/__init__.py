@@ -12,7 +12,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.errors import BackendError
+from runtime.errors import BackendError, NotFiniteError
 from runtime.tail.axis import upsampling_axis
 from runtime.tail.compiled import CompiledTail, compiled_library
 from runtime.tail.in_numpy import NumpyTail
@@ -90,8 +90,8 @@ class Tail:
             Two (H, W) arrays, read-only and valid until the next call.
 
         Raises:
-            BackendError: the logits have another type, shape or layout, or are not all finite; the outputs of the
-                last call are then unchanged.
+            BackendError: the logits have another type, shape or layout.
+            NotFiniteError: they are not all finite. Either way the outputs of the last call are unchanged.
         """
         self._check(logits)
         self._write_certainty(logits)
@@ -110,7 +110,7 @@ class Tail:
                 "another network than the one this tail was made for, or numpy.ascontiguousarray is missing"
             )
         if not np.isfinite(logits, out=self._is_finite).all():
-            raise BackendError(
+            raise NotFiniteError(
                 f"{np.count_nonzero(~self._is_finite)} of {logits.size} logits are NaN or infinite, so the frame has "
                 "no labels; a network in float16 may overflow (serve another precision), or the frame is damaged"
             )

@@ -1,0 +1,1 @@
+"""Whether the world still looks as it did when the network was adapted."""

@@ -1,0 +1,1 @@
+"""Frames worth adapting on, kept within a budget."""

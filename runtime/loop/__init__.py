@@ -1,0 +1,1 @@
+"""Newest frame wins: read, segment, check and publish, overlapping, in memory allocated once."""

@@ -1,0 +1,1 @@
+"""A process that watches the loop's process, and starts it again."""

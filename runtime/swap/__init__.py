@@ -1,0 +1,1 @@
+"""The bundle in service, and how another takes its place."""

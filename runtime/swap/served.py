@@ -1,0 +1,59 @@
+"""The bundle in service: what the loop asks for labels, and what opens its engine again."""
+
+import hashlib
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from runtime.health.reasons import Health
+from runtime.manifest import Manifest
+from runtime.segmenter import Segmentation, Segmenter
+
+__all__ = ["Served", "bundle_id_of"]
+
+
+def bundle_id_of(manifest: Manifest) -> str:
+    """What tells one bundle from another: the SHA-256 of everything its manifest says, file hashes among it."""
+    return hashlib.sha256(manifest.model_dump_json().encode()).hexdigest()
+
+
+class Served:
+    """One segmenter at a time; used by the loop's thread alone.
+
+    Args:
+        open_segmenter: opens the bundle, again whenever its engine failed.
+
+    Attributes:
+        manifest: that of the bundle in service.
+        bundle_id: see `bundle_id_of`.
+
+    Raises:
+        IapcError: as `Segmenter.open`.
+    """
+
+    def __init__(self, open_segmenter: Callable[[], Segmenter]) -> None:
+        self._open_segmenter = open_segmenter
+        self._segmenter = open_segmenter()
+        self.manifest = self._segmenter.manifest
+        self.bundle_id = bundle_id_of(self.manifest)
+
+    def segment(self, frame: NDArray[np.uint8]) -> Segmentation:
+        """Segment one frame; see `Segmenter.segment`."""
+        return self._segmenter.segment(frame)
+
+    def settle(self, health: Health) -> None:
+        """Between two frames: the moment at which the bundle may change."""
+
+    def restart(self) -> None:
+        """Close the engine and open it again.
+
+        Raises:
+            IapcError: as `Segmenter.open`; the old engine is closed all the same.
+        """
+        self._segmenter.close()
+        self._segmenter = self._open_segmenter()
+
+    def close(self) -> None:
+        """Give back the engine's memory; may be repeated."""
+        self._segmenter.close()
