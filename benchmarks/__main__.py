@@ -10,6 +10,8 @@ from benchmarks.adaptation.measure import measure_adaptation
 from benchmarks.config import BenchmarksConfig, StepBenchmarksConfig
 from benchmarks.ladder import measure_ladder
 from benchmarks.latency import measure_latency
+from benchmarks.loop.measure import measure_loop
+from benchmarks.loop.soak import measure_soak
 from benchmarks.report import write_report
 from runtime.command import add_config_arguments, run_command
 from runtime.config import load_config
@@ -19,6 +21,8 @@ COMMANDS = {
     "adapt": "time one adaptation step of DeepLabV2-ResNet-101 against the same step written plainly; needs no CONFIG",
     "latency": "time the bundle against PyTorch eager, in the same run and on the same frames",
     "ladder": "size, label agreement, mIoU and latency of every artefact of the bundle in every engine that runs here",
+    "loop": "what the runtime's loop adds to its engine in time and memory, and how long it takes until it is ready",
+    "soak": "the loop under a camera faster than its engine, for half an hour: age, memory, drops",
     "report": "assemble accuracy, bundle and latency into one Markdown page",
 }
 
@@ -53,6 +57,10 @@ def _run(command: str, path: Path | None, overrides: list[str]) -> Mapping[str, 
             return measure_latency(config)
         case "ladder":
             return measure_ladder(config)
+        case "loop":
+            return measure_loop(config)
+        case "soak":
+            return measure_soak(config)
         case _:
             return write_report(config, path, overrides)
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from pydantic import PositiveInt
 
 from benchmarks.adaptation.config import AdaptationBenchmarkConfig
+from benchmarks.loop.config import LoopBenchmarkConfig
 from runtime.config import StrictModel
 from training.data.config import FramesConfig
 
@@ -43,3 +44,4 @@ class BenchmarksConfig(StepBenchmarksConfig):
     """Frames of each contender before the first timed one."""
     threads: PositiveInt | None = None
     """CPU threads of each contender; None takes every physical core."""
+    loop: LoopBenchmarkConfig = LoopBenchmarkConfig()

@@ -18,6 +18,7 @@ from training.distributed import World, join_world
 from training.public_checkpoints.inspect import inspect_checkpoint
 from training.report import report
 from training.source import train_source
+from training.write_frames import write_frames
 
 COMMANDS = {
     "train-source": "train the source network on labelled source frames, where none is given",
@@ -25,6 +26,7 @@ COMMANDS = {
     "compare": "run a grid of settings over seeds on one source network, and tabulate and draw it",
     "evaluate": "report on networks that are already there",
     "check-data": "read all data a run would read, tell sizes, classes and faults, and draw a contact sheet",
+    "write-frames": "write the frames that adaptation sees as a folder of images, for the runtime to play",
 }
 
 SHARED = ("train-source", "adapt", "evaluate")
@@ -44,6 +46,7 @@ def main(arguments: list[str] | None = None) -> int:
         add_config_arguments(commands.add_parser(name, help=purpose, description=purpose))
     limit = "look at N frames of each data set, evenly spread, instead of all"
     commands.choices["check-data"].add_argument("--limit", type=int, metavar="N", help=limit)
+    commands.choices["write-frames"].add_argument("--limit", type=int, metavar="N", help="write the first N alone")
     purpose = "say what a checkpoint is, whoever wrote it, and what a run file has to say of it"
     inspect = commands.add_parser("inspect-checkpoint", help=purpose, description=purpose)
     inspect.add_argument("file", type=Path, metavar="FILE", help=".pth, .pth.tar, .pt, .pkl or .safetensors")
@@ -80,6 +83,8 @@ def _run(options: argparse.Namespace, config: TrainingConfig, world: World) -> M
             return compare(config)
         case "evaluate":
             return report(config, world=world)
+        case "write-frames":
+            return write_frames(config, limit=options.limit)
         case _:
             return check_data(config, limit=options.limit)
 
