@@ -15,8 +15,8 @@ __all__ = ["PacedFrames"]
 class PacedFrames:
     """Shows frames in rotation at a fixed rate; what is not fetched in time is lost, as in a camera.
 
-    Frame n is due at `start + n * period`, whatever happened before: a slow reader does not slow the camera down. It
-    gets the newest frame that is due, and the numbers of the others are missing.
+    Frame n is due n periods after the first was asked for, whatever happened since: a slow reader does not slow the
+    camera down. It gets the newest frame that is due, and the numbers of the others are missing.
 
     Args:
         frames: (H, W, 3) each.
@@ -26,12 +26,14 @@ class PacedFrames:
 
     def __init__(self, frames: Sequence[Frame], period_ns: int, num_frames: int) -> None:
         self._frames, self._period_ns, self._num_frames = frames, period_ns, num_frames
-        self._start_ns = time.monotonic_ns() + period_ns
+        self._start_ns = 0
         self._next = 0
         self.is_finished = False
 
     def read(self, into: NDArray[np.uint8], timeout_s: float) -> Captured | None:
         """See `runtime.sources.source.Source`."""
+        if self._next == 0:
+            self._start_ns = time.monotonic_ns()
         newest = (time.monotonic_ns() - self._start_ns) // self._period_ns
         frame_id = max(self._next, min(newest, self._num_frames - 1))
         due_ns = self._start_ns + frame_id * self._period_ns
