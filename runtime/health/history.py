@@ -65,8 +65,9 @@ class History:
         return "\n".join(
             [
                 f"stopped after {figures['captured']} frames: {figures['published']} published "
-                f"({figures['late']} late), {figures['dropped']} dropped ({figures['drop_ratio']:.2%}), {figures['withheld']} withheld, "
-                f"{figures['refused']} refused, {figures['lost']} lost before they came here",
+                f"({figures['late']} late), {figures['dropped']} dropped ({figures['drop_ratio']:.2%}), "
+                f"{figures['withheld']} withheld, {figures['refused']} refused, "
+                f"{figures['lost']} lost before they came here",
                 f"  age      {ages}",
                 f"  health   {states}",
                 *([f"  reasons  {reasons}"] if reasons else []),

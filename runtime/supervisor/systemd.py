@@ -2,8 +2,12 @@
 
 import os
 import socket
+from time import monotonic
 
 __all__ = ["Systemd"]
+
+# Messages wait for systemd this long; those that it is alive do not, and come no more often than this.
+PATIENCE_S = 1.0
 
 
 class Systemd:
@@ -14,11 +18,13 @@ class Systemd:
     """
 
     def __init__(self, address: str | None = None) -> None:
-        self._address = (address or os.environ.get("NOTIFY_SOCKET", "")).replace("@", "\0", 1)
+        named = os.environ.get("NOTIFY_SOCKET", "") if address is None else address
+        self._address = f"\0{named[1:]}" if named.startswith("@") else named
+        self._alive_s = -PATIENCE_S
 
     def ready(self, status: str) -> None:
         """The service does its work; `status` is what `systemctl status` shows."""
-        self._send(f"READY=1\nSTATUS={status}\nWATCHDOG=1")
+        self._send(f"READY=1\nSTATUS={status}")
 
     def status(self, status: str) -> None:
         """What `systemctl status` shows."""
@@ -26,17 +32,19 @@ class Systemd:
 
     def alive(self) -> None:
         """Not stuck; heard where the unit has WatchdogSec."""
-        self._send("WATCHDOG=1")
+        if monotonic() - self._alive_s >= PATIENCE_S:
+            self._alive_s = monotonic()
+            self._send("WATCHDOG=1", timeout_s=0.0)
 
     def stopping(self) -> None:
         """The service is about to end."""
         self._send("STOPPING=1\nSTATUS=stopping")
 
-    def _send(self, message: str) -> None:
+    def _send(self, message: str, *, timeout_s: float = PATIENCE_S) -> None:
         if not self._address:
             return
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as notify:
-            notify.setblocking(False)
+            notify.settimeout(timeout_s)
             try:
                 notify.sendto(message.encode(), self._address)
             except OSError:
