@@ -2,46 +2,42 @@
 
 import os
 import time
-from contextvars import ContextVar
+from collections.abc import Mapping
 from pathlib import Path
 
-__all__ = ["ColdStart", "passed"]
+__all__ = ["ColdStart"]
 
 NANOSECOND = 1_000_000_000
 
 
 class ColdStart:
-    """Times each stage of one start; stages passed in functions below are heard through `passed`."""
+    """The stages of one start, in order; they add up to the time since the kernel started the process."""
 
     def __init__(self) -> None:
         self._stages_ns: dict[str, int] = {}
         self._last_ns = _process_start_ns()
-        _CURRENT.set(self)
 
-    def passed(self, stage: str) -> None:
-        """A stage is over; one that comes twice, as when a second bundle is opened, adds up."""
+    def passed(self, stage: str, parts_ns: Mapping[str, int] | None = None) -> None:
+        """A stage is over.
+
+        Args:
+            stage: its name.
+            parts_ns: stages within it that were timed elsewhere, in nanoseconds; `stage` is then the rest.
+        """
         now_ns = time.monotonic_ns()
-        self._stages_ns[stage] = self._stages_ns.get(stage, 0) + now_ns - self._last_ns
+        parts_ns = parts_ns or {}
+        rest_ns = now_ns - self._last_ns - sum(parts_ns.values())
+        self._stages_ns.update({**parts_ns, stage: rest_ns})
         self._last_ns = now_ns
 
     def stages_s(self) -> dict[str, float]:
-        """Seconds of each stage, in order; they add up to the time since the process was started."""
+        """Seconds of each stage."""
         return {stage: round(nanoseconds / NANOSECOND, 3) for stage, nanoseconds in self._stages_ns.items()}
 
     def summary(self) -> str:
-        """The stages as one line."""
-        stages_s = self.stages_s()
-        return f"{sum(stages_s.values()):.2f} s: " + ", ".join(f"{stage} {s:.2f}" for stage, s in stages_s.items())
-
-
-_CURRENT: ContextVar[ColdStart | None] = ContextVar("cold_start", default=None)
-
-
-def passed(stage: str) -> None:
-    """A stage of opening something is over; heard where a cold start is timed, else by nobody."""
-    current = _CURRENT.get()
-    if current is not None:
-        current.passed(stage)
+        """All of it as one line."""
+        stages = ", ".join(f"{stage} {seconds:.2f}" for stage, seconds in self.stages_s().items())
+        return f"{sum(self._stages_ns.values()) / NANOSECOND:.2f} s: {stages}"
 
 
 def _process_start_ns() -> int:

@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 
 from runtime.backends import Backend, LogitsLayout, open_backend
 from runtime.bundle import read_manifest, verified_path
-from runtime.cold_start import passed
 from runtime.errors import BackendError, BundleError
 from runtime.frames import check_frame
 from runtime.manifest import Artefact, BundleFile, Manifest
@@ -76,7 +75,6 @@ class Segmenter:
         paths = {entry.file: verified_path(bundle, entry) for entry in manifest.files}
         artefact = choose_artefact(bundle, manifest, config.artefact, config.backend)
         frames, labels = _read_golden(bundle, manifest)
-        passed("verify")
         layout = LogitsLayout(len(manifest.classes), manifest.align_corners)
         with ExitStack() as on_failure:
             backend = open_backend(
@@ -87,14 +85,11 @@ class Segmenter:
                 logits=layout if artefact.tail == "logits" else None,
             )
             on_failure.callback(backend.close)
-            passed("load")
             segmenter = cls(manifest, backend)
             # Engines plan memory and choose kernels in their first call; only the second one is typical.
             segmenter.segment(frames[0])
-            passed("warm-up")
             agreement = segmenter._golden_agreement(frames, labels)
             _require_golden(bundle, artefact, config.backend, agreement)
-            passed("golden frames")
             on_failure.pop_all()
         return segmenter
 

@@ -1,27 +1,20 @@
-"""A bundle in service: opens what the config names, runs the loop, and tells what it was like.
-
-The composition of all rooms of this package; each knows the contract of the loop, and none another.
-"""
+"""A bundle in service: opens what the config names, runs the loop, and tells what it was like."""
 
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack, closing
+from contextlib import closing
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Any
 
 from runtime.cold_start import ColdStart
 from runtime.command import say
+from runtime.config import StrictModel
 from runtime.errors import BundleError, ConfigError
 from runtime.loop.process import settle_process
 from runtime.settings import RuntimeConfig
-from runtime.stop_signals import calling_on_stop
+from runtime.stop_signals import on_stop_signals
 
 if TYPE_CHECKING:
-    from runtime.health.history import History
-    from runtime.health.monitor import Monitor
-    from runtime.loop.loop import NamedSink
-    from runtime.manifest import Manifest
-    from runtime.sinks.config import SinkConfig
-    from runtime.swap.served import Served
+    from runtime.segmenter import Segmenter
 
 __all__ = ["serve"]
 
@@ -31,11 +24,7 @@ def _nothing() -> None:
 
 
 def serve(
-    config: RuntimeConfig,
-    *,
-    beat: Callable[[], None] = _nothing,
-    ready: Callable[[], None] = _nothing,
-    stopping: Callable[[], None] = _nothing,
+    config: RuntimeConfig, beat: Callable[[], None] = _nothing, *, ready: Callable[[], None] = _nothing
 ) -> Mapping[str, Any]:
     """Serve until SIGTERM, SIGINT or the end of the source; on the main thread of a process that does nothing else.
 
@@ -43,7 +32,6 @@ def serve(
         config: what to serve, from where, to whom.
         beat: called at every heartbeat at which the loop is alive.
         ready: called once, when everything is open and the first frame is about to be read.
-        stopping: called once, when a signal asked to stop.
 
     Returns:
         Figures of the whole run.
@@ -58,10 +46,11 @@ def serve(
         raise ConfigError("serve needs runtime.bundle and runtime.source; give --bundle FOLDER and --source SOURCE")
     settle_process(config.loop)
     # Not before: numpy and the engines start threads when they are loaded, which keep what the process had then.
+    from runtime.consumers import open_consumers
     from runtime.health.history import History
     from runtime.health.monitor import Monitor
     from runtime.health.throttling import Throttling
-    from runtime.loop.loop import Loop
+    from runtime.loop.loop import Loop, NamedSink
     from runtime.sources.open import open_source
     from runtime.swap.open import open_served
 
@@ -73,87 +62,55 @@ def serve(
     except BundleError as error:
         raise ConfigError(f"runtime.bundle: {error}") from error
     with closing(served), Throttling(monitor, config.health) as throttling:
-        frame_hw = (served.manifest.frame_height, served.manifest.frame_width)
+        start.passed("bundle", _opening_ns(served.segmenter))
+        manifest = served.manifest
         history = History(monotonic_ns())
-        sinks, places = _open_sinks(config, served.manifest, monitor, history)
-        loop = Loop(served, lambda: open_source(source, frame_hw), sinks, monitor, config.loop, beat=beat)
+        consumers, places = open_consumers(config, manifest, monitor)
+        loop = Loop(
+            served,
+            lambda: open_source(source, (manifest.frame_height, manifest.frame_width)),
+            [NamedSink("history", history, is_watched=False), *consumers],
+            monitor,
+            config.loop,
+            beat=beat,
+        )
         start.passed("ready")
-        say(_announcement(config, served, start, places, throttling.sources))
-        ready()
-
-        def stop() -> None:
-            stopping()
-            loop.stop()
-
-        with calling_on_stop(stop):
+        say(f"ready after {start.summary()}")
+        say(_announcement(config, served.segmenter, served.bundle_id, places, throttling.sources))
+        with on_stop_signals(loop.stop):
+            ready()
             counters = loop.run()
     say(history.summary(counters))
-    return {
-        "bundle": str(config.bundle),
-        "bundle_id": served.bundle_id,
-        **history.figures(counters),
-        "cold_start_s": start.stages_s(),
-    }
+    figures = {"bundle": str(config.bundle), "bundle_id": served.bundle_id, **history.figures(counters)}
+    return {**figures, "cold_start_s": start.stages_s()}
 
 
-def _open_sinks(
-    config: RuntimeConfig, manifest: "Manifest", monitor: "Monitor", history: "History"
-) -> tuple[list["NamedSink"], list[str]]:
-    """Every consumer of results, and in words where they go; all are closed again where one does not open."""
-    from runtime.loop.loop import NamedSink
-    from runtime.sinks.open import open_sink
-
-    places = []
-    sinks = [NamedSink("history", history, is_watched=False)]
-    with ExitStack() as on_failure:
-
-        def add(name: str, sink: Any, *, is_watched: bool = False) -> None:
-            on_failure.callback(sink.close)
-            sinks.append(NamedSink(name, sink, is_watched))
-
-        for sink_config in config.sinks:
-            name = _sink_name(sink_config)
-            add(name, open_sink(sink_config, manifest, config), is_watched=sink_config.is_watched)
-            places.append(name)
-        if config.drift is not None:
-            from runtime.drift.watch import DriftWatch
-
-            add("drift", DriftWatch(config.drift, manifest, monitor))
-        if config.harvest is not None:
-            from runtime.harvest.harvest import Harvest
-
-            add("harvest", Harvest(config.harvest, manifest))
-            places.append(f"harvest {config.harvest.folder}")
-        if config.live is not None:
-            from runtime.live.view import LiveView
-
-            view = LiveView(config.live, manifest, config.overlay_opacity)
-            add("live view", view)
-            places.append(f"live view {view.url}")
-        on_failure.pop_all()
-    return sinks, places
-
-
-def _sink_name(config: "SinkConfig") -> str:
-    """For messages: the kind and the place, for example `npz runs/labels`."""
-    place = {"ring": "name", "pictures": "folder", "npz": "folder", "video": "path", "jsonl": "path"}[config.kind]
-    return f"{config.kind} {getattr(config, place)}"
+def _opening_ns(segmenter: "Segmenter") -> Mapping[str, int]:
+    """Stages of opening the bundle that follow each other; a race holds those of every contender, the winner's too."""
+    opening = segmenter.opening
+    return {stage: opening[stage] for stage in ("verify", "race") if stage in opening} if "race" in opening else opening
 
 
 def _announcement(
-    config: RuntimeConfig, served: "Served", start: ColdStart, places: list[str], throttle_sources: tuple[str, ...]
+    config: RuntimeConfig, segmenter: "Segmenter", bundle_id: str, places: list[str], throttle_sources: tuple[str, ...]
 ) -> str:
-    assert config.source is not None
-    manifest = served.manifest
-    source = ", ".join(f"{key} {value}" for key, value in config.source.model_dump(mode="json").items())
-    return "\n".join(
-        [
-            f"ready after {start.summary()}",
-            f"  bundle      {config.bundle} ({served.bundle_id[:12]}), {manifest.frame_width}x{manifest.frame_height}, "
-            f"{len(manifest.classes)} classes",
-            f"  source      {source}",
-            f"  results     {'; '.join(places) or 'nowhere: runtime.sinks is empty and runtime.live is null'}",
-            f"  deadline    {config.loop.deadline_ms} ms",
-            f"  throttling  {', '.join(throttle_sources) or 'cannot be seen here: the system tells no clocks'}",
-        ]
-    )
+    manifest, artefact = segmenter.manifest, segmenter.artefact
+    described = {
+        "bundle": f"{config.bundle} ({bundle_id[:12]}), {manifest.frame_width}x{manifest.frame_height}, "
+        f"{len(manifest.classes)} classes",
+        "artefact": None if artefact is None else artefact.file,
+        "engine": _plain(segmenter.backend),
+        "source": _plain(config.source),
+        "results": "; ".join(places) or "nowhere: runtime.sinks is empty and runtime.live is null",
+        "deadline": f"{config.loop.deadline_ms} ms",
+        "throttling": ", ".join(throttle_sources)
+        or "cannot be seen: this system tells neither clocks nor temperatures",
+    }
+    return "\n".join(f"  {title:<12}{text}" for title, text in described.items() if text is not None)
+
+
+def _plain(config: StrictModel | None) -> str | None:
+    """A group of settings as text, without those that are left to a default of None."""
+    if config is None:
+        return None
+    return ", ".join(f"{key} {value}" for key, value in config.model_dump(mode="json", exclude_none=True).items())

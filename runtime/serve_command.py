@@ -68,7 +68,7 @@ def run_serve(options: argparse.Namespace, arguments: Sequence[str]) -> Mapping[
 
     if heartbeat is not None:
         return serve(config, beat=heartbeat.beat, ready=heartbeat.ready)
-    return serve(config, beat=systemd.alive, ready=lambda: systemd.ready("serving"), stopping=systemd.stopping)
+    return serve(config, beat=systemd.alive, ready=lambda: systemd.ready("serving"))
 
 
 def source_group(source: str) -> dict[str, str]:

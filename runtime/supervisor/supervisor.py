@@ -8,9 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 from time import monotonic
 
 from runtime.errors import ConfigError, LoopProcessError
-from runtime.stop_signals import StopSignals
 from runtime.supervisor.child import Child, ending
 from runtime.supervisor.config import SupervisorConfig
+from runtime.supervisor.stop_request import StopRequest
 from runtime.supervisor.systemd import Systemd
 
 __all__ = ["Supervisor"]
@@ -51,20 +51,20 @@ class Supervisor:
             ConfigError: the process refused its config or its bundle; it would do so again.
             LoopProcessError: it failed again and again, or when it was stopped.
         """
-        with StopSignals() as stop:
-            while not stop.is_requested and not self._serve(stop):
+        with StopRequest() as stop:
+            while not stop.is_made and not self._serve(stop):
                 pass
 
-    def _serve(self, stop: StopSignals) -> bool:
+    def _serve(self, stop: StopRequest) -> bool:
         """One life of the process, and the wait after it; whether it was the last."""
         with Child(self._command, self._environment) as child:
             self._say(f"supervisor: started the loop's process, {child.pid}")
             problem = self._watch(child, stop)
-            if stop.is_requested:
+            if stop.is_made:
                 self._systemd.stopping()
             status = child.end(self._config.stop_s)
             service_s = 0.0 if child.ready_s is None else monotonic() - child.ready_s
-        if stop.is_requested or (status == 0 and problem is None):
+        if stop.is_made or (status == 0 and problem is None):
             self._require_good_end(status)
             return True
         if status == ConfigError.exit_status:
@@ -75,7 +75,7 @@ class Supervisor:
         self._prepare_restart(problem or f"the loop's process {ending(status)}", service_s, stop)
         return False
 
-    def _watch(self, child: Child, stop: StopSignals) -> str | None:
+    def _watch(self, child: Child, stop: StopRequest) -> str | None:
         """Until the process is gone or a stop is asked for, which gives None, or until it was silent for too long."""
         was_ready = False
         left_s = PULSE_S
@@ -83,7 +83,7 @@ class Supervisor:
             select.select([child.pipe, stop.pipe], [], [], max(0.0, min(PULSE_S, left_s)))
             child.listen()
             self._systemd.alive()
-            if child.is_gone or stop.is_requested:
+            if child.is_gone or stop.is_made:
                 return None
             if child.ready_s is not None and not was_ready:
                 was_ready = True
@@ -94,7 +94,7 @@ class Supervisor:
                 missing = "was not ready" if child.ready_s is None else "gave no sign of life"
                 return f"the loop's process {missing} for {limit_s:g} s and was killed"
 
-    def _prepare_restart(self, problem: str, service_s: float, stop: StopSignals) -> None:
+    def _prepare_restart(self, problem: str, service_s: float, stop: StopRequest) -> None:
         config = self._config
         if service_s >= config.settled_s:
             self._num_restarts = 0
