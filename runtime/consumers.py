@@ -2,10 +2,7 @@
 
 from contextlib import ExitStack
 
-from runtime.drift.watch import DriftWatch
-from runtime.harvest.harvest import Harvest
 from runtime.health.monitor import Monitor
-from runtime.live.view import LiveView
 from runtime.loop.loop import NamedSink
 from runtime.manifest import Manifest
 from runtime.settings import RuntimeConfig
@@ -36,12 +33,19 @@ def open_consumers(config: RuntimeConfig, manifest: Manifest, monitor: Monitor) 
         for sink_config in config.sinks:
             add(_name(sink_config), open_sink(sink_config, manifest, config), is_watched=sink_config.is_watched)
             places.append(_name(sink_config))
+        # Rooms that are switched off are not even loaded: that is time until the first frame.
         if config.drift is not None:
+            from runtime.drift.watch import DriftWatch
+
             add("drift", DriftWatch(config.drift, manifest, monitor))
         if config.harvest is not None:
+            from runtime.harvest.harvest import Harvest
+
             add("harvest", Harvest(config.harvest, manifest))
             places.append(f"harvest {config.harvest.folder}")
         if config.live is not None:
+            from runtime.live.view import LiveView
+
             view = LiveView(config.live, manifest, config.overlay_opacity)
             add("live view", view)
             places.append(f"live view {view.url}")
