@@ -17,7 +17,7 @@ COMMANDS = {
     "serve": "the newest frame of a source, segmented, checked and given to sinks, until it is stopped",
     "watch": "show the health and the results that a serving process puts into shared memory",
 }
-EPILOG = """\
+OVERVIEW = """\
 example:
   python -m runtime segment runs/streets/bundle drive.mp4 --output runs/drive
   python -m runtime serve configs/streets.yaml --source drive.mp4
@@ -54,7 +54,7 @@ def _run(options: argparse.Namespace, arguments: Sequence[str]) -> Mapping[str, 
 
 
 def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser("python -m runtime", description=__doc__, epilog=EPILOG)
+    parser = argparse.ArgumentParser("python -m runtime", description=__doc__, epilog=OVERVIEW)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, purpose in COMMANDS.items():
@@ -68,11 +68,12 @@ def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
 def _add_arguments(name: str, parser: argparse.ArgumentParser) -> None:
     match name:
         case "segment":
-            from runtime.segment_command import add_arguments
+            from runtime.segment_command import EPILOG, add_arguments
         case "serve":
-            from runtime.serve_command import add_arguments
+            from runtime.serve_command import EPILOG, add_arguments
         case _:
-            from runtime.watch_command import add_arguments
+            from runtime.watch_command import EPILOG, add_arguments
+    parser.epilog = EPILOG
     add_arguments(parser)
 
 

@@ -15,7 +15,7 @@ from runtime.results import Statistics, open_overlays, output_folder
 from runtime.segmenter import Segmenter
 from runtime.settings import RuntimeConfig
 
-__all__ = ["add_arguments", "segment_all"]
+__all__ = ["EPILOG", "add_arguments", "segment_all"]
 
 EPILOG = """\
 OUTPUT FOLDER
@@ -31,8 +31,7 @@ exit status: 0 done, 1 failed, 2 bad usage or config, 130 interrupted
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the command's arguments, and what its help says below them."""
-    parser.epilog = EPILOG
+    """Add the command's arguments."""
     parser.add_argument("bundle", type=Path, metavar="BUNDLE", help="folder that `python -m export` wrote")
     parser.add_argument("input", type=Path, metavar="INPUT", help="an image, a folder of images, or a video")
     parser.add_argument("--output", type=Path, required=True, metavar="FOLDER", help="where the pictures go")

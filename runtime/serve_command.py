@@ -17,7 +17,7 @@ from runtime.supervisor.heartbeat import Heartbeat
 from runtime.supervisor.supervisor import Supervisor
 from runtime.supervisor.systemd import Systemd
 
-__all__ = ["add_arguments", "run_serve", "source_group"]
+__all__ = ["EPILOG", "add_arguments", "run_serve", "source_group"]
 
 EPILOG = """\
 SOURCE is a folder of images, a video file, a stream (rtsp://...), a camera (/dev/video0), or ring:NAME for frames that
@@ -35,8 +35,7 @@ bundle; 4 the loop's process failed again and again, or when it was stopped; 130
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the command's arguments, and what its help says below them."""
-    parser.epilog = EPILOG
+    """Add the command's arguments."""
     add_config_arguments(parser, is_optional=True)
     parser.add_argument("--bundle", type=Path, metavar="FOLDER", help="same as --set bundle=FOLDER")
     parser.add_argument("--source", metavar="SOURCE", help="where frames come from; see below")

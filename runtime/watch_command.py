@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["add_arguments", "watch"]
+__all__ = ["EPILOG", "add_arguments", "watch"]
 
 EPILOG = """\
 NAME is that of a sink of kind ring of the process that serves: --set 'sinks=[{kind: ring, name: front}]'.
@@ -17,8 +17,7 @@ exit status: 0 done, 1 nobody serves under this name, 130 interrupted
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the command's arguments, and what its help says below them."""
-    parser.epilog = EPILOG
+    """Add the command's arguments."""
     parser.add_argument("name", metavar="NAME", help="name of the ring")
 
 
