@@ -9,7 +9,7 @@ __all__ = ["on_stop_signals"]
 
 
 @contextmanager
-def on_stop_signals(act: Callable[[], None]) -> Iterator[None]:
+def on_stop_signals(act: Callable[[], object]) -> Iterator[None]:
     """Inside the block SIGTERM and SIGINT call `act`; after a first SIGINT, a second one interrupts as usual.
 
     For the main thread, which alone may set handlers, and is the one they interrupt between any two steps.

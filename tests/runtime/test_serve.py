@@ -116,16 +116,9 @@ def test_finished_source_ends_well_with_every_frame_counted(start: Start) -> Non
     assert figures["age_ms"]["p50"] <= figures["age_ms"]["max"]
     assert "p90" not in figures["age_ms"]
     assert served.num_results() >= 1
-    assert list(figures["cold_start_s"]) == [
-        "config",
-        "imports",
-        "verify",
-        "load",
-        "warm_up",
-        "golden",
-        "bundle",
-        "ready",
-    ]
+    stages = list(figures["cold_start_s"])
+    assert (stages[:2], stages[-2:]) == (["config", "imports"], ["bundle", "ready"])
+    assert {"verify", "load", "warm_up", "golden"} <= set(stages)
     assert "ready after" in served.told
     assert "results.jsonl" in served.told
 
