@@ -62,7 +62,7 @@ def serve(
     except BundleError as error:
         raise ConfigError(f"runtime.bundle: {error}") from error
     with closing(served), Throttling(monitor, config.health) as throttling:
-        start.passed("bundle", _opening_ns(served.segmenter))
+        start.passed("bundle", served.segmenter.opening)
         manifest = served.manifest
         history = History(monotonic_ns())
         consumers, places = open_consumers(config, manifest, monitor)
@@ -83,12 +83,6 @@ def serve(
     say(history.summary(counters))
     figures = {"bundle": str(config.bundle), "bundle_id": served.bundle_id, **history.figures(counters)}
     return {**figures, "cold_start_s": start.stages_s()}
-
-
-def _opening_ns(segmenter: "Segmenter") -> Mapping[str, int]:
-    """Stages of opening the bundle that follow each other; a race holds those of every contender, the winner's too."""
-    opening = segmenter.opening
-    return {stage: opening[stage] for stage in ("verify", "race") if stage in opening} if "race" in opening else opening
 
 
 def _announcement(

@@ -2,9 +2,11 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from time import monotonic, sleep
@@ -160,6 +162,23 @@ def test_sigterm_in_mid_frame_still_publishes_that_frame(
     result, *_, last = [json.loads(line) for line in lines.read_text().splitlines() if '"STARTING"' not in line]
     assert (result["kind"], result["is_fresh"]) == ("result", True)
     assert (last["reasons"], last["last_frame_id"]) == (["STOPPED"], result["frame_id"])
+
+
+def test_page_metrics_and_shared_memory_are_there_while_it_serves(start: Start) -> None:
+    name = f"iapc-test-{os.getpid()}"
+    served = start("live={port: 0}", "drift={}", f"sinks=[{{kind: ring, name: {name}}}]")
+    served.until(lambda: "ready after" in served.told)
+    (url,) = re.findall(r"live view (http://\S+)", served.told)
+    with urllib.request.urlopen(f"{url.rstrip('/')}/metrics", timeout=30) as answer:
+        assert b"iapc_health_state" in answer.read()
+    command = [sys.executable, "-m", "runtime", "watch", name]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as watching:
+        assert watching.stderr is not None
+        assert watching.stderr.readline() != ""
+        served.process.terminate()
+        assert served.end()[0] == 0, served.told
+        out, _ = watching.communicate(timeout=60)
+    assert (watching.returncode, json.loads(out)["verdict"]) == (0, "STOPPED")
 
 
 def test_killed_loop_is_started_again_and_the_gap_is_seen(start: Start) -> None:
