@@ -86,7 +86,7 @@ def serve(
 
 
 def _announcement(
-    config: RuntimeConfig, segmenter: "Segmenter", bundle_id: str, places: list[str], throttle_sources: tuple[str, ...]
+    config: RuntimeConfig, segmenter: "Segmenter", bundle_id: str, places: list[str], throttle_sources: str
 ) -> str:
     manifest, artefact = segmenter.manifest, segmenter.artefact
     described = {

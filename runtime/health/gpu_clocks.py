@@ -2,11 +2,14 @@
 
 from collections.abc import Callable
 from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
-__all__ = ["open_gpu_clocks"]
+__all__ = ["DRIVER", "clocks_problem", "open_gpu_clocks", "unseen_gpus"]
 
 Probe = Callable[[], str | None]
+DRIVER = Path("/dev/nvidiactl")
 # Bits of nvmlClocksEventReasons (nvml.h). Left out are those that are no trouble: idle, and clocks that were asked for.
 REASONS = {
     0x04: "power limit",
@@ -29,6 +32,13 @@ def open_gpu_clocks() -> dict[str, Probe]:
         return {f"GPU {index}": _probe(pynvml, index, handle) for index, handle in enumerate(handles)}
     except pynvml.NVMLError:
         return {}
+
+
+def unseen_gpus(driver: Path = DRIVER) -> str | None:
+    """Why GPUs that are here would slow down unnoticed; None where there is none, or the package is there."""
+    if find_spec("pynvml") is not None or not driver.exists():
+        return None
+    return "GPU clocks cannot be seen without the package nvidia-ml-py (pip install nvidia-ml-py)"
 
 
 def _probe(pynvml: Any, index: int, handle: Any) -> Probe:

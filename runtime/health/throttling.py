@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Self
 
 from runtime.health.config import HealthConfig
-from runtime.health.gpu_clocks import open_gpu_clocks
+from runtime.health.gpu_clocks import open_gpu_clocks, unseen_gpus
 from runtime.health.monitor import Monitor
 from runtime.health.processor_clocks import open_processor_clocks
 from runtime.health.reasons import Reason
@@ -27,7 +27,7 @@ class Throttling:
         root: where sysfs is.
 
     Attributes:
-        sources: what can be read here; empty where throttling would go unnoticed.
+        sources: what can be read here, and what cannot, in words.
     """
 
     def __init__(self, monitor: Monitor, config: HealthConfig, *, root: Path = SYS) -> None:
@@ -35,7 +35,8 @@ class Throttling:
         self._stopping = Event()
         self._thread = Thread(target=self._watch, name="throttling", daemon=True)
         self._probes: dict[str, Probe] = {**open_processor_clocks(root), **open_gpu_clocks()}
-        self.sources = tuple(self._probes)
+        seen = ", ".join(self._probes) or "cannot be seen: this system tells neither clocks nor temperatures"
+        self.sources = "; ".join(filter(None, (seen, unseen_gpus())))
 
     def check(self) -> None:
         """Look once."""

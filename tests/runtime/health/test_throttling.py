@@ -7,7 +7,7 @@ from threading import Event
 import pytest
 
 from runtime.health.config import HealthConfig
-from runtime.health.gpu_clocks import clocks_problem
+from runtime.health.gpu_clocks import clocks_problem, unseen_gpus
 from runtime.health.monitor import Monitor
 from runtime.health.reasons import Reason
 from runtime.health.throttling import Throttling
@@ -93,9 +93,9 @@ def test_sensor_that_falls_asleep_says_nothing(monitor: Monitor, put: Put, tmp_p
 
 def test_machine_that_tells_nothing_is_known(monitor: Monitor, tmp_path: Path, put: Put) -> None:
     with Throttling(monitor, HealthConfig(), root=tmp_path) as throttling:
-        assert throttling.sources == ()
+        assert throttling.sources.startswith("cannot be seen")
     put("devices/system/cpu/cpu0/cpufreq/scaling_max_freq", 1)
-    assert Throttling(monitor, HealthConfig(), root=tmp_path).sources == ("clock limits",)
+    assert Throttling(monitor, HealthConfig(), root=tmp_path).sources.startswith("clock limits")
 
 
 def test_looks_again_and_again_while_it_is_open(put: Put, tmp_path: Path) -> None:
@@ -117,3 +117,11 @@ def test_gpu_reasons_leave_out_what_is_no_trouble() -> None:
     idle_and_asked_for = 0x01 | 0x02
     assert clocks_problem(0, idle_and_asked_for) is None
     assert clocks_problem(1, 0x40 | 0x04) == "GPU 1 has lowered its clocks: power limit, temperature (hardware)"
+
+
+def test_gpu_that_would_slow_down_unnoticed_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    driver = tmp_path / "nvidiactl"
+    assert unseen_gpus(driver) is None
+    driver.touch()
+    monkeypatch.setattr("runtime.health.gpu_clocks.find_spec", lambda name: None)
+    assert "nvidia-ml-py" in str(unseen_gpus(driver))

@@ -136,7 +136,7 @@ import os
 from runtime.supervisor.config import SupervisorConfig
 from runtime.supervisor.supervisor import Supervisor
 from runtime.supervisor.systemd import Systemd
-Supervisor({[*program, "deaf(); serve(60)"]!r}, os.environ, SupervisorConfig(), Systemd(), print).run()
+Supervisor({[*program, "deaf(); heartbeat.ready(); time.sleep(60)"]!r}, os.environ, SupervisorConfig(), Systemd(), print).run()
 """
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     with subprocess.Popen([sys.executable, "-c", code], env=environment, stdout=subprocess.DEVNULL) as supervisor:
