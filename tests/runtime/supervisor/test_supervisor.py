@@ -131,12 +131,13 @@ def test_stop_ends_the_wait_before_a_restart(make_supervisor: MakeSupervisor, li
 
 
 def test_process_does_not_outlive_a_killed_supervisor(program: list[str], lives: Lives, tmp_path: Path) -> None:
+    command = [*program, "deaf(); heartbeat.ready(); time.sleep(60)"]
     code = f"""
 import os
 from runtime.supervisor.config import SupervisorConfig
 from runtime.supervisor.supervisor import Supervisor
 from runtime.supervisor.systemd import Systemd
-Supervisor({[*program, "deaf(); heartbeat.ready(); time.sleep(60)"]!r}, os.environ, SupervisorConfig(), Systemd(), print).run()
+Supervisor({command!r}, os.environ, SupervisorConfig(), Systemd(), print).run()
 """
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     with subprocess.Popen([sys.executable, "-c", code], env=environment, stdout=subprocess.DEVNULL) as supervisor:
