@@ -1,75 +1,80 @@
-"""Segments an image, a folder of images or a video with an exported bundle."""
+"""Serves a bundle: `python -m runtime COMMAND`.
+
+segment   frames of a file or folder, all of them, to pictures
+serve     frames of a camera, the newest always, without end
+watch     what a process that serves says of itself
+"""
 
 import argparse
 import sys
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
-from runtime.command import progress, run_command, say
-from runtime.config import load_config
-from runtime.files import write_json
-from runtime.frames import open_frames
-from runtime.images import write_png
-from runtime.overlay import overlay
-from runtime.results import Statistics, open_overlays, output_folder
-from runtime.segmenter import Segmenter
-from runtime.settings import RuntimeConfig
+from runtime.command import run_command
 
-EPILOG = """\
-OUTPUT FOLDER
-  NAME_labels.png   train id of each pixel, grey
-  NAME_overlay.png  class colours over the frame, with a legend; a video gets one NAME_overlay.mp4
-  run.json          the figures of the last line of stdout, and the settings used
-
+COMMANDS = {
+    "segment": "every frame of an image, a folder of images or a video becomes a label map and an overlay",
+    "serve": "the newest frame of a source, segmented, checked and given to sinks, until it is stopped",
+    "watch": "show the health and the results that a serving process puts into shared memory",
+}
+OVERVIEW = """\
 example:
-  python -m runtime runs/streets/bundle drive.mp4 --output runs/drive --provider cpu --set backend.threads=4
+  python -m runtime segment runs/streets/bundle drive.mp4 --output runs/drive
+  python -m runtime serve configs/streets.yaml --source drive.mp4
+  python -m runtime watch front
 
-exit status: 0 done, 1 failed, 2 bad usage or config, 130 interrupted
+`python -m runtime COMMAND --help` tells more of each; docs/operations.md has exit statuses, signals and health.
+
+exit status: 0 done, 1 failed, 2 bad usage, config or bundle, 4 serve gave up, 130 interrupted
 """
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command and return its exit status."""
-    options = _parser().parse_args(arguments)
-    return run_command(lambda: segment_all(options))
+    """Run one command and return its exit status."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    options = _parser(arguments).parse_args(arguments)
+    return run_command(lambda: _run(options, arguments))
 
 
-def segment_all(options: argparse.Namespace) -> Mapping[str, Any]:
-    """Segment every frame of the input, write the pictures, and return the figures."""
-    named = {"backend.provider": options.provider, "artefact": options.artefact, "public_key": options.public_key}
-    overrides = [*options.overrides, *(f"{key}={value}" for key, value in named.items() if value is not None)]
-    config = load_config(options.config, "runtime", RuntimeConfig, overrides)
-    output = output_folder(options.output, options.input)
-    with Segmenter.open(options.bundle, config) as segmenter:
-        manifest = segmenter.manifest
-        source = open_frames(options.input, frame_height=manifest.frame_height, frame_width=manifest.frame_width)
-        statistics = Statistics(manifest)
-        with open_overlays(output, options.input.stem, source) as write_overlay:
-            for name, frame in progress(source, title="frames", unit="frame", total=source.num_frames):
-                result = segmenter.segment(frame)
-                write_png(output / f"{name}_labels.png", result.labels)
-                write_overlay(name, overlay(frame, result.labels, manifest.classes, config.overlay_opacity))
-                statistics.add(result)
-    say(statistics.summary(source.num_frames))
-    figures = {"bundle": str(options.bundle), "output": str(output), **statistics.figures()}
-    write_json(output / "run.json", {**figures, "config": config.model_dump(mode="json")})
-    return figures
+# Each command is loaded when it is the one asked for: the supervisor of `serve` lives without numpy and engines.
+def _run(options: argparse.Namespace, arguments: Sequence[str]) -> Mapping[str, Any] | None:
+    match options.command:
+        case "segment":
+            from runtime.segment_command import segment_all
+
+            return segment_all(options)
+        case "serve":
+            from runtime.serve_command import run_serve
+
+            return run_serve(options, arguments)
+        case _:
+            from runtime.watch_command import watch
+
+            return watch(options)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser("python -m runtime", description=__doc__, epilog=EPILOG)
+def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("python -m runtime", description=__doc__, epilog=OVERVIEW)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("bundle", type=Path, metavar="BUNDLE", help="folder that `python -m export` wrote")
-    parser.add_argument("input", type=Path, metavar="INPUT", help="an image, a folder of images, or a video")
-    parser.add_argument("--output", type=Path, required=True, metavar="FOLDER", help="where the pictures go")
-    parser.add_argument("--config", type=Path, metavar="FILE", help="run file; its section `runtime` is read")
-    parser.add_argument("--provider", choices=("cpu", "cuda", "openvino"), help="same as --set backend.provider=...")
-    parser.add_argument("--artefact", metavar="NAME", help="file of the bundle to serve; fp32.onnx without it")
-    parser.add_argument("--public-key", type=Path, metavar="FILE", help="refuse a bundle that this key did not sign")
-    set_help = "override one key, for example overlay_opacity=0.3; may be repeated"
-    parser.add_argument("--set", dest="overrides", action="append", default=[], metavar="KEY=VALUE", help=set_help)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, purpose in COMMANDS.items():
+        command = commands.add_parser(name, help=purpose, description=purpose)
+        command.formatter_class = argparse.RawDescriptionHelpFormatter
+        if name in arguments[:1]:
+            _add_arguments(name, command)
     return parser
+
+
+def _add_arguments(name: str, parser: argparse.ArgumentParser) -> None:
+    match name:
+        case "segment":
+            from runtime.segment_command import EPILOG, add_arguments
+        case "serve":
+            from runtime.serve_command import EPILOG, add_arguments
+        case _:
+            from runtime.watch_command import EPILOG, add_arguments
+    parser.epilog = EPILOG
+    add_arguments(parser)
 
 
 if __name__ == "__main__":

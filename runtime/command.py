@@ -1,10 +1,12 @@
 """What all commands share: people read stderr, programs read the last line of stdout.
 
-    0   done
-    1   failed
-    2   bad usage or config
+    0   done; `serve`: stopped on request, or its source is finished
+    1   failed; `serve --unsupervised`: starting it again may help
+    2   bad usage or config; `serve`: or its bundle was refused; starting it again would fail again
     3   refused by a gate
+    4   `serve`: the loop's process failed again and again, or when it was stopped
     130 interrupted; run the same command again to resume
+    143 ended by SIGTERM before there was anything to end in order
 
 The last line of stdout is one JSON document with the key figures and the paths written; after a refusal by a gate it is
 there where something was written all the same.
@@ -72,9 +74,10 @@ def inner_progress() -> Iterator[None]:
         _IS_INNER.reset(token)
 
 
-def run_command(command: Callable[[], Mapping[str, Any]]) -> int:
+def run_command(command: Callable[[], Mapping[str, Any] | None]) -> int:
     """Run a command and turn its outcome into the JSON line and the exit status described above.
 
+    A command whose figures another process has told returns None.
     Only `IapcError` becomes a sentence; anything else is a bug of ours and keeps its traceback.
     """
     try:
@@ -87,7 +90,8 @@ def run_command(command: Callable[[], Mapping[str, Any]]) -> int:
     except KeyboardInterrupt:
         _tell("interrupted; run the same command again to resume")
         return INTERRUPTED
-    _report(figures)
+    if figures is not None:
+        _report(figures)
     return 0
 
 

@@ -11,6 +11,7 @@
     |-- FrameError             a frame the bundle cannot take
     |-- SourceError            a camera or stream that was lost
     |-- SinkError              a consumer of results that failed
+    |-- LoopProcessError       exit status 4: the process of `serve` failed again and again
     `-- GateError              exit status 3: an artefact that did not pass its gate
 
 A message says what was wrong, what was got, what was expected and how to fix it.
@@ -28,6 +29,7 @@ __all__ = [
     "FrameError",
     "GateError",
     "IapcError",
+    "LoopProcessError",
     "NotFiniteError",
     "SinkError",
     "SourceError",
@@ -81,6 +83,12 @@ class SourceError(IapcError):
 
 class SinkError(IapcError):
     """A consumer of results cannot be opened or failed on one; the loop goes on without that result in it."""
+
+
+class LoopProcessError(IapcError):
+    """The loop's process failed again and again, or when it was stopped; a new supervisor may help, or a new boot."""
+
+    exit_status = 4
 
 
 class GateError(IapcError):

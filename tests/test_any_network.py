@@ -159,7 +159,7 @@ def test_network_is_trained_adapted_exported_and_served(runs: dict[str, Path], t
     frame = StreetFrames("target", first=40, count=1, height=HW[0], width=HW[1]).image(0)
     write_png(tmp_path / "drive/a.png", frame)
     served = ["--output", str(tmp_path / "out"), "--provider", "cpu"]
-    assert runtime.__main__.main([str(folder / "bundle"), str(tmp_path / "drive"), *served]) == 0
+    assert runtime.__main__.main(["segment", str(folder / "bundle"), str(tmp_path / "drive"), *served]) == 0
     network, spec = load_network(folder / "adapted.safetensors", factory=FACTORY)
     with torch.no_grad():
         expected, confidence = spec.frame_network(network, HW)(torch.from_numpy(frame)[None])

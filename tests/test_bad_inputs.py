@@ -175,7 +175,7 @@ def test_tampered_bundle_is_refused_by_file(
     onnx = run_file.parent / "bundle" / "fp32.onnx"
     onnx.write_bytes(onnx.read_bytes()[:-1] + b"?")
     output = run_file.parent / "drawn"
-    arguments = [str(run_file.parent / "bundle"), str(run_file.parent / "frames"), "--output", str(output)]
+    arguments = ["segment", str(run_file.parent / "bundle"), str(run_file.parent / "frames"), "--output", str(output)]
     error = refused(runtime.__main__.main, *arguments)
     assert "fp32.onnx" in error
     assert "altered" in error

@@ -12,8 +12,8 @@ class SupervisorConfig(StrictModel):
 
     silence_s: PositiveFloat = 5.0
     """Longest time without a heartbeat of a loop that is ready; it is then killed."""
-    start_s: PositiveFloat = 120.0
-    """Longest time from start to ready."""
+    start_s: PositiveFloat = 300.0
+    """Longest time from start to ready; the first start with a new bundle may build engines and race them."""
     max_restarts: NonNegativeInt = 10
     """Restarts without `settled_s` of good service in between, after which the supervisor gives up."""
     settled_s: PositiveFloat = 60.0

@@ -38,6 +38,11 @@ class Served:
         self.manifest = self._segmenter.manifest
         self.bundle_id = bundle_id_of(self.manifest)
 
+    @property
+    def segmenter(self) -> Segmenter:
+        """The one in service, for what it says about itself."""
+        return self._segmenter
+
     def segment(self, frame: NDArray[np.uint8]) -> Segmentation:
         """Segment one frame; see `Segmenter.segment`."""
         return self._segmenter.segment(frame)

@@ -1,0 +1,110 @@
+"""A bundle in service: opens what the config names, runs the loop, and tells what it was like."""
+
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from time import monotonic_ns
+from typing import TYPE_CHECKING, Any
+
+from runtime.cold_start import ColdStart
+from runtime.command import say
+from runtime.config import StrictModel
+from runtime.errors import BundleError, ConfigError
+from runtime.loop.process import settle_process
+from runtime.settings import RuntimeConfig
+from runtime.stop_signals import on_stop_signals
+
+if TYPE_CHECKING:
+    from runtime.segmenter import Segmenter
+
+__all__ = ["serve"]
+
+
+def _nothing() -> None:
+    return None
+
+
+def serve(
+    config: RuntimeConfig, beat: Callable[[], None] = _nothing, *, ready: Callable[[], None] = _nothing
+) -> Mapping[str, Any]:
+    """Serve until SIGTERM, SIGINT or the end of the source; on the main thread of a process that does nothing else.
+
+    Args:
+        config: what to serve, from where, to whom.
+        beat: called at every heartbeat at which the loop is alive.
+        ready: called once, when everything is open and the first frame is about to be read.
+
+    Returns:
+        Figures of the whole run.
+
+    Raises:
+        ConfigError: a setting is missing, cannot be met here, or names a bundle that is refused: not to be retried.
+        IapcError: anything else that did not open, or an engine that failed again and again.
+    """
+    start = ColdStart()
+    start.passed("config")
+    if config.bundle is None or config.source is None:
+        raise ConfigError("serve needs runtime.bundle and runtime.source; give --bundle FOLDER and --source SOURCE")
+    settle_process(config.loop)
+    # Not before: numpy and the engines start threads when they are loaded, which keep what the process had then.
+    from runtime.consumers import open_consumers
+    from runtime.health.history import History
+    from runtime.health.monitor import Monitor
+    from runtime.health.throttling import Throttling
+    from runtime.loop.loop import Loop, NamedSink
+    from runtime.sources.open import open_source
+    from runtime.swap.open import open_served
+
+    start.passed("imports")
+    source = config.source
+    monitor = Monitor(config.health, monotonic_ns)
+    try:
+        served = open_served(config, monitor)
+    except BundleError as error:
+        raise ConfigError(f"runtime.bundle: {error}") from error
+    with closing(served), Throttling(monitor, config.health) as throttling:
+        start.passed("bundle", served.segmenter.opening)
+        manifest = served.manifest
+        history = History(monotonic_ns())
+        consumers, places = open_consumers(config, manifest, monitor)
+        loop = Loop(
+            served,
+            lambda: open_source(source, (manifest.frame_height, manifest.frame_width)),
+            [NamedSink("history", history, is_watched=False), *consumers],
+            monitor,
+            config.loop,
+            beat=beat,
+        )
+        start.passed("ready")
+        say(f"ready after {start.summary()}")
+        say(_announcement(config, served.segmenter, served.bundle_id, places, throttling.sources))
+        with on_stop_signals(loop.stop):
+            ready()
+            counters = loop.run()
+    say(history.summary(counters))
+    figures = {"bundle": str(config.bundle), "bundle_id": served.bundle_id, **history.figures(counters)}
+    return {**figures, "cold_start_s": start.stages_s()}
+
+
+def _announcement(
+    config: RuntimeConfig, segmenter: "Segmenter", bundle_id: str, places: list[str], throttle_sources: str
+) -> str:
+    manifest, artefact = segmenter.manifest, segmenter.artefact
+    described = {
+        "bundle": f"{config.bundle} ({bundle_id[:12]}), {manifest.frame_width}x{manifest.frame_height}, "
+        f"{len(manifest.classes)} classes",
+        "artefact": None if artefact is None else artefact.file,
+        "engine": _plain(segmenter.backend),
+        "source": _plain(config.source),
+        "results": "; ".join(places) or "nowhere: runtime.sinks is empty and runtime.live is null",
+        "deadline": f"{config.loop.deadline_ms} ms",
+        "throttling": ", ".join(throttle_sources)
+        or "cannot be seen: this system tells neither clocks nor temperatures",
+    }
+    return "\n".join(f"  {title:<12}{text}" for title, text in described.items() if text is not None)
+
+
+def _plain(config: StrictModel | None) -> str | None:
+    """A group of settings as text, without those that are left to a default of None."""
+    if config is None:
+        return None
+    return ", ".join(f"{key} {value}" for key, value in config.model_dump(mode="json", exclude_none=True).items())

@@ -1,0 +1,29 @@
+"""`python -m runtime watch`: what a serving process says of itself in shared memory."""
+
+import argparse
+from collections.abc import Mapping
+from typing import Any
+
+__all__ = ["EPILOG", "add_arguments", "watch"]
+
+EPILOG = """\
+NAME is that of a sink of kind ring of the process that serves: --set 'sinks=[{kind: ring, name: front}]'.
+
+example:
+  python -m runtime watch front
+
+exit status: 0 done, 1 nobody serves under this name, 130 interrupted
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    parser.add_argument("name", metavar="NAME", help="name of the ring")
+
+
+def watch(options: argparse.Namespace) -> Mapping[str, Any]:
+    """Show the ring until it ends or Ctrl-C, and return what it said last."""
+    from runtime.ring.show import show
+
+    figures: Mapping[str, Any] = show(options.name)
+    return figures
