@@ -11,7 +11,7 @@
     |-- FrameError             a frame the bundle cannot take
     |-- SourceError            a camera or stream that was lost
     |-- SinkError              a consumer of results that failed
-    |   `-- DiskFullError      there is no space left for what it writes
+    |   `-- DiskFullError      it has no room left
     `-- GateError              exit status 3: an artefact that did not pass its gate
 
 A message says what was wrong, what was got, what was expected and how to fix it.
@@ -86,7 +86,7 @@ class SinkError(IapcError):
 
 
 class DiskFullError(SinkError):
-    """There is no space left, or no more quota, for what a sink writes."""
+    """A consumer of results has no room left on its disk."""
 
 
 class GateError(IapcError):

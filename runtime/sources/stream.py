@@ -18,8 +18,9 @@ from runtime.sources.names import frame_name, without_password
 
 __all__ = ["StreamSource"]
 
-# FFmpeg's own buffer would only make frames older; RTSP over UDP loses packets where TCP repeats them.
-OPTIONS = {"fflags": "nobuffer", "rtsp_transport": "tcp"}
+# Five seconds of looking at a stream before it is opened help nobody who is driving (the unit is microseconds); RTSP
+# over UDP loses packets where TCP repeats them.
+OPTIONS = {"analyzeduration": "500000", "rtsp_transport": "tcp"}
 
 
 @dataclass(frozen=True, slots=True)
