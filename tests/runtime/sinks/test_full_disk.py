@@ -100,7 +100,11 @@ def lost_pictures(path, full_at):
         if index == 55:
             ballast.unlink()
         picture = rng.integers(0, 256, (64, 96, 3), dtype=np.uint8)
-        num_told += told(lambda: writer.append(picture))
+        part = path.with_name("drive.part.mp4")
+        num_bytes = part.stat().st_size
+        if told(lambda: writer.append(picture)):
+            num_told += 1
+            assert part.stat().st_size == num_bytes, "a torn fragment was left"
     writer.close()
     with av.open(str(path)) as container:
         kept = {round(picture.pts * picture.time_base * 5) for picture in container.decode(video=0)}

@@ -9,6 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from runtime.errors import FrameError, SourceError
+from runtime.pyav import Converter
 from runtime.sources.camera import CameraSource, open_camera, v4l2_options
 from runtime.sources.config import CameraConfig
 
@@ -187,3 +188,12 @@ def test_numbered_flag_is_the_one_that_opens_without_blocking() -> None:
 def test_device_that_is_missing_or_no_camera_is_named(device: str, reason: str) -> None:
     with pytest.raises(SourceError, match=rf"camera {device} cannot be opened \({reason}.*mjpeg of 24x16"):
         open_camera(CameraConfig(device=device), HW)
+
+
+def test_any_pixel_format_becomes_the_rgb_that_pyav_gives(into: Frame) -> None:
+    converter = Converter()
+    for pixel_format in ("yuyv422", "nv12", "yuvj420p", "gray", "rgb24"):
+        with av.open(f"testsrc=size=24x16,format={pixel_format}", format="lavfi") as container:
+            picture = next(container.decode(video=0))
+        converter.convert(picture, into, "picture")
+        np.testing.assert_array_equal(into, picture.to_ndarray(format="rgb24"))
