@@ -11,6 +11,7 @@
     |-- FrameError             a frame the bundle cannot take
     |-- SourceError            a camera or stream that was lost
     |-- SinkError              a consumer of results that failed
+    |   `-- DiskFullError      it has no room left
     |-- LoopProcessError       exit status 4: the process of `serve` failed again and again
     `-- GateError              exit status 3: an artefact that did not pass its gate
 
@@ -26,6 +27,7 @@ __all__ = [
     "CheckpointError",
     "ConfigError",
     "DataError",
+    "DiskFullError",
     "FrameError",
     "GateError",
     "IapcError",
@@ -83,6 +85,10 @@ class SourceError(IapcError):
 
 class SinkError(IapcError):
     """A consumer of results cannot be opened or failed on one; the loop goes on without that result in it."""
+
+
+class DiskFullError(SinkError):
+    """A consumer of results has no room left on its disk."""
 
 
 class LoopProcessError(IapcError):

@@ -1,19 +1,25 @@
-"""`python -m runtime segment`: an image, a folder of images or a video becomes label maps and overlays."""
+"""Segments every frame of an image, a folder of images or a video: `python -m runtime segment`."""
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
 
 from runtime.command import progress, say
 from runtime.config import load_config
-from runtime.files import write_json
-from runtime.frames import open_frames
-from runtime.images import write_png
+from runtime.errors import ConfigError
+from runtime.files import writable_folder, write_json
 from runtime.overlay import overlay
-from runtime.results import Statistics, open_overlays, output_folder
 from runtime.segmenter import Segmenter
 from runtime.settings import RuntimeConfig
+from runtime.sinks.pictures import write_labels, write_overlay
+from runtime.sinks.video_writer import VideoWriter
+from runtime.sources.offline import Frames, open_frames
+from runtime.statistics import Statistics
 
 __all__ = ["EPILOG", "add_arguments", "segment_all"]
 
@@ -29,9 +35,11 @@ example:
 exit status: 0 done, 1 failed, 2 bad usage or config, 130 interrupted
 """
 
+WriteOverlay: TypeAlias = Callable[[str, NDArray[np.uint8]], None]
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the command's arguments."""
+    """Add the arguments that `segment_all` reads."""
     parser.add_argument("bundle", type=Path, metavar="BUNDLE", help="folder that `python -m export` wrote")
     parser.add_argument("input", type=Path, metavar="INPUT", help="an image, a folder of images, or a video")
     parser.add_argument("--output", type=Path, required=True, metavar="FOLDER", help="where the pictures go")
@@ -44,22 +52,52 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def segment_all(options: argparse.Namespace) -> Mapping[str, Any]:
-    """Segment every frame of the input, write the pictures, and return the figures."""
+    """Segment every frame of the input, write the pictures, and return the figures.
+
+    Raises:
+        ConfigError: a setting is not valid, or the output cannot be written or lies inside the input.
+        BundleError: as `Segmenter.open`.
+        BackendError: as `Segmenter.open`.
+        DataError: the input cannot be read.
+        FrameError: a frame is damaged or has another size than the bundle's.
+        SinkError: a picture cannot be written.
+    """
     named = {"backend.provider": options.provider, "artefact": options.artefact, "public_key": options.public_key}
     overrides = [*options.overrides, *(f"{key}={value}" for key, value in named.items() if value is not None)]
     config = load_config(options.config, "runtime", RuntimeConfig, overrides)
-    output = output_folder(options.output, options.input)
+    output = _output_folder(options.output, options.input)
     with Segmenter.open(options.bundle, config) as segmenter:
         manifest = segmenter.manifest
-        source = open_frames(options.input, frame_height=manifest.frame_height, frame_width=manifest.frame_width)
+        frames = open_frames(options.input, frame_height=manifest.frame_height, frame_width=manifest.frame_width)
         statistics = Statistics(manifest)
-        with open_overlays(output, options.input.stem, source) as write_overlay:
-            for name, frame in progress(source, title="frames", unit="frame", total=source.num_frames):
+        with _open_overlays(output, frames) as write:
+            for name, frame in progress(frames, title="frames", unit="frame", total=frames.num_frames):
                 result = segmenter.segment(frame)
-                write_png(output / f"{name}_labels.png", result.labels)
-                write_overlay(name, overlay(frame, result.labels, manifest.classes, config.overlay_opacity))
+                write_labels(output, name, result.labels)
+                write(name, overlay(frame, result.labels, manifest.classes, config.overlay_opacity))
                 statistics.add(result)
-    say(statistics.summary(source.num_frames))
+    say(statistics.summary(frames.num_frames))
     figures = {"bundle": str(options.bundle), "output": str(output), **statistics.figures()}
     write_json(output / "run.json", {**figures, "config": config.model_dump(mode="json")})
     return figures
+
+
+def _output_folder(output: Path, source: Path) -> Path:
+    if source.is_dir() and output.resolve().is_relative_to(source.resolve()):
+        raise ConfigError(f"--output {output} lies inside the input; a second run would read its pictures")
+    return writable_folder(output)
+
+
+@contextmanager
+def _open_overlays(folder: Path, frames: Frames) -> Iterator[WriteOverlay]:
+    """Where overlays go: a PNG for each image, or a video, which appears only when the block ends well, for a video."""
+    if frames.video_rate is None:
+        yield lambda name, picture: write_overlay(folder, name, picture)
+        return
+    video = VideoWriter(folder / f"{frames.path.stem}_overlay.mp4", frames.video_rate)
+    try:
+        yield lambda _name, picture: video.append(picture)
+        video.close()
+    except BaseException:
+        video.discard()
+        raise

@@ -1,9 +1,10 @@
 """Which source: the `source` group of the runtime's section."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, PositiveFloat
+from pydantic import Field, PositiveFloat, model_validator
 
 from runtime.config import StrictModel
 
@@ -22,14 +23,36 @@ class FolderConfig(StrictModel):
 
 
 class VideoConfig(StrictModel):
-    """A video file or a stream that PyAV opens, such as rtsp://...; a file is played like a camera."""
+    """A video file, played like a camera, or a stream such as rtsp://..., taken as it comes; both through PyAV."""
 
     kind: Literal["video"] = "video"
     path: str
     rate_hz: PositiveFloat | None = None
-    """Frames a second; None takes the file's own rate."""
+    """Frames a second of a file; None takes the file's own rate."""
     is_repeated: bool = False
-    """Start again after the last frame, without end."""
+    """Start a file again after the last frame, without end."""
+    timeout_s: PositiveFloat = 5.0
+    """Longest time without data of a stream, after which it is lost and opened again."""
+    options: Mapping[str, str] = Field(default_factory=dict)
+    """FFmpeg's options for a stream, by name, for example {rtsp_transport: udp}."""
+
+    @property
+    def is_stream(self) -> bool:
+        """Whether the path is an address."""
+        return "://" in self.path
+
+    @property
+    def file(self) -> Path:
+        """The path of a file."""
+        return Path(self.path)
+
+    @model_validator(mode="after")
+    def _stream_or_file(self) -> "VideoConfig":
+        if self.is_stream and (self.rate_hz is not None or self.is_repeated):
+            raise ValueError("rate_hz and is_repeated are for files; a stream comes as it comes")
+        if not self.is_stream and self.options:
+            raise ValueError("options are for streams, such as rtsp://...")
+        return self
 
 
 class CameraConfig(StrictModel):
@@ -39,7 +62,7 @@ class CameraConfig(StrictModel):
     device: str
     rate_hz: PositiveFloat = 30.0
     pixel_format: str = "mjpeg"
-    """What the camera is asked for, by FFmpeg's name, for example mjpeg or yuyv422."""
+    """What the camera is asked for, by FFmpeg's name, for example mjpeg or yuyv422; not one that is coded over time."""
 
 
 class RingSourceConfig(StrictModel):

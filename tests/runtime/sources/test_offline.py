@@ -8,14 +8,14 @@ import pytest
 from numpy.typing import NDArray
 
 from runtime.errors import DataError, FrameError
-from runtime.frames import FrameSource, open_frames
 from runtime.images import write_png
+from runtime.sources.offline import Frames, open_frames
 
 Frame = NDArray[np.uint8]
 HW = (16, 24)
 
 
-def open_small(path: Path) -> FrameSource:
+def open_small(path: Path) -> Frames:
     return open_frames(path, frame_height=HW[0], frame_width=HW[1])
 
 
@@ -100,7 +100,7 @@ def test_truncated_png_is_named(tmp_path: Path) -> None:
     write_png(tmp_path / "cut.png", noise)
     content = (tmp_path / "cut.png").read_bytes()
     (tmp_path / "cut.png").write_bytes(content[: len(content) // 2])
-    with pytest.raises(DataError, match=r"cut\.png cannot be read"):
+    with pytest.raises(FrameError, match=r"cut\.png cannot be read"):
         list(open_small(tmp_path))
 
 
