@@ -8,6 +8,7 @@ from typing import Any
 
 from benchmarks.adaptation.measure import measure_adaptation
 from benchmarks.config import BenchmarksConfig, StepBenchmarksConfig
+from benchmarks.drift import measure_drift
 from benchmarks.ladder import measure_ladder
 from benchmarks.latency import measure_latency
 from benchmarks.report import write_report
@@ -19,6 +20,7 @@ COMMANDS = {
     "adapt": "time one adaptation step of DeepLabV2-ResNet-101 against the same step written plainly; needs no CONFIG",
     "latency": "time the bundle against PyTorch eager, in the same run and on the same frames",
     "ladder": "size, label agreement, mIoU and latency of every artefact of the bundle in every engine that runs here",
+    "drift": "how soon the runtime notices frames of another domain, and how often it is wrong on those of its own",
     "report": "assemble accuracy, bundle and latency into one Markdown page",
 }
 
@@ -53,6 +55,8 @@ def _run(command: str, path: Path | None, overrides: list[str]) -> Mapping[str, 
             return measure_latency(config)
         case "ladder":
             return measure_ladder(config)
+        case "drift":
+            return measure_drift(config)
         case _:
             return write_report(config, path, overrides)
 
