@@ -8,6 +8,7 @@ from typing import Any
 
 from benchmarks.adaptation.measure import measure_adaptation
 from benchmarks.config import BenchmarksConfig, StepBenchmarksConfig
+from benchmarks.drift import measure_drift
 from benchmarks.ladder import measure_ladder
 from benchmarks.latency import measure_latency
 from benchmarks.loop.measure import measure_loop
@@ -23,6 +24,7 @@ COMMANDS = {
     "ladder": "size, label agreement, mIoU and latency of every artefact of the bundle in every engine that runs here",
     "loop": "what the runtime's loop adds to its engine in time and memory, and how long it takes until it is ready",
     "soak": "the loop under a camera faster than its engine, for half an hour: age, memory, drops",
+    "drift": "how soon the runtime notices frames of another domain, and how often it is wrong on those of its own",
     "report": "assemble accuracy, bundle and latency into one Markdown page",
 }
 
@@ -61,6 +63,8 @@ def _run(command: str, path: Path | None, overrides: list[str]) -> Mapping[str, 
             return measure_loop(config)
         case "soak":
             return measure_soak(config)
+        case "drift":
+            return measure_drift(config)
         case _:
             return write_report(config, path, overrides)
 

@@ -2,22 +2,40 @@
 
 from pathlib import Path
 
-from pydantic import PositiveInt
+from pydantic import Field, PositiveInt
 
 from benchmarks.adaptation.config import AdaptationBenchmarkConfig
 from benchmarks.loop.config import LoopBenchmarkConfig
 from runtime.config import StrictModel
+from runtime.drift.config import DriftConfig
 from training.data.config import FramesConfig
 
-__all__ = ["BenchmarksConfig", "StepBenchmarksConfig"]
+__all__ = ["BenchmarksConfig", "DriftBenchmarkConfig", "StepBenchmarksConfig"]
 
 
 class StepBenchmarksConfig(StrictModel):
     """What `adapt` needs: nothing has to be there before."""
 
     output: Path = Path("runs")
-    """Folder of what the commands write: `latency.json`, `ladder.json`, `adaptation.json`, `report.md`."""
+    """Folder of what the commands write: `report.md`, and `latency.json` and others named after their commands."""
     adaptation: AdaptationBenchmarkConfig = AdaptationBenchmarkConfig()
+
+
+class DriftBenchmarkConfig(StrictModel):
+    """What `drift` shows to the runtime's test for drift."""
+
+    within: tuple[FramesConfig, ...] = Field(min_length=1)
+    """Frames of the bundle's domain that its reference does not hold."""
+    beyond: tuple[FramesConfig, ...] = Field(min_length=1)
+    """Frames of another domain."""
+    artefact: str | None = None
+    """File of the bundle to serve; None takes fp32.onnx."""
+    watch: DriftConfig = DriftConfig()
+    """The test; each frame is one look."""
+    num_orders: PositiveInt = 20
+    """As the frames come, then shuffled."""
+    num_passes: PositiveInt = 10
+    """How often all frames are shown in an order."""
 
 
 class BenchmarksConfig(StepBenchmarksConfig):
@@ -30,6 +48,8 @@ class BenchmarksConfig(StepBenchmarksConfig):
     """The function that a network file of your own `nn.Module` may call; it must be the file's `model.factory`."""
     frames: FramesConfig
     """Frames that are shown in rotation; labels are never read."""
+    drift: DriftBenchmarkConfig | None = None
+    """What the command `drift` shows."""
     test: FramesConfig | None = None
     """Labelled target frames, for the mIoU of `ladder`; None leaves its columns out."""
     num_test_frames: PositiveInt = 50

@@ -19,8 +19,10 @@ from export.gates.table import gate_table
 from export.gates.verdict import judge
 from export.make import make_artefacts
 from export.provenance import provenance
+from export.reference_statistics import reference_statistics
 from export.signing import sign
 from runtime.command import say
+from runtime.drift.reference import Reference as DomainReference
 from runtime.errors import BackendError, BundleError, GateError
 from runtime.files import replacing, sha256_of, write_json
 from runtime.manifest import MANIFEST_NAME, Artefact, BundleFile, ClassInfo, Golden, Manifest
@@ -83,7 +85,7 @@ def export_bundle(
             )
         for artefact in kept:
             (workshop / artefact.file).rename(folder / artefact.file)
-        manifest = _write_manifest(folder, reference, config, kept)
+        manifest = _write_manifest(folder, reference, reference_statistics(frozen, sets.reference), config, kept)
         if private_key is not None:
             sign(folder, private_key)
         _prove_servable(folder, kept)
@@ -105,7 +107,7 @@ def _classes(frozen: Frozen) -> tuple[ClassInfo, ...]:
 
 
 def _write_manifest(
-    folder: Path, reference: Reference, config: ExportConfig, artefacts: Sequence[Artefact]
+    folder: Path, reference: Reference, domain: DomainReference, config: ExportConfig, artefacts: Sequence[Artefact]
 ) -> Manifest:
     """Write the golden frames, then, last, the manifest."""
     frozen = reference.frozen
@@ -123,6 +125,7 @@ def _write_manifest(
             labels=_write_array(folder / GOLDEN_LABELS, reference.golden_labels),
             num_frames=len(reference.golden_frames),
         ),
+        reference=domain,
         provenance=provenance(frozen, config),
     )
     write_json(folder / MANIFEST_NAME, manifest.model_dump(mode="json"))

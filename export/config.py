@@ -139,7 +139,8 @@ class ExportConfig(StrictModel):
     bundle: Path
     """Folder of the bundle; a bundle already there is replaced when the new one is complete."""
     frames: FramesConfig
-    """Unlabelled target frames. Some, spread evenly, are the gate's; INT8 is calibrated on others."""
+    """Unlabelled target frames, in the order in which they were taken where they are of one drive. Some, spread evenly,
+    are the gate's; INT8 is calibrated on others."""
     test: FramesConfig | None = None
     """Labelled target frames, if there are any: the gate then judges the change of IoU as well."""
     num_test_frames: PositiveInt = 50
@@ -149,6 +150,9 @@ class ExportConfig(StrictModel):
     artefacts: tuple[ArtefactName, ...] = Field(default=("fp32.onnx", "fp32.torchscript"), min_length=1)
     num_gate_frames: PositiveInt = 20
     """Frames on which every artefact is compared with PyTorch."""
+    num_reference_frames: PositiveInt = 100
+    """Spread evenly over `frames`; what they look like tells the vehicle when the world has changed. They should be
+    frames that the network was not trained on, of which it would be too sure."""
     num_golden_frames: PositiveInt = 2
     """Of the gate's frames, kept in the bundle for the runtime to repeat."""
     budgets: Budgets = Budgets()

@@ -54,19 +54,21 @@ class TargetFrames:
 
 @dataclass(frozen=True, slots=True)
 class FrameSets:
-    """Three sets without a common frame.
+    """Three sets without a common frame, and a fourth spread over all.
 
     `gate` judges artefacts. `candidates` are those that INT8 may be calibrated on, and `choice` those on which its
-    range method and float layers are chosen; both are empty where no INT8 artefact is asked for.
+    range method and float layers are chosen; both are empty where no INT8 artefact is asked for. `reference` is what
+    the domain looks like; nothing is judged by it, so that it may share frames with the others.
     """
 
     gate: TargetFrames
     choice: TargetFrames
     candidates: TargetFrames
+    reference: TargetFrames
 
 
 def open_frame_sets(config: ExportConfig) -> FrameSets:
-    """Divide the frames of the config; each set is spread evenly over what the sets before it left.
+    """Divide the frames of the config; each set but `reference` is spread evenly over what the sets before it left.
 
     Raises:
         DataError: the data set is not where the config says, its first frame cannot be read, or it has too few frames
@@ -86,8 +88,10 @@ def open_frame_sets(config: ExportConfig) -> FrameSets:
         choice, rest = _spread(rest, config.int8.num_choice_frames)
         num_candidates = CANDIDATES_PER_CALIBRATION_FRAME * config.int8.num_calibration_frames
         candidates, _ = _spread(rest, min(len(rest), num_candidates))
+    reference, _ = _spread(range(len(frames)), min(config.num_reference_frames, len(frames)))
     height, width = config.frame_hw or frames.image(gate[0]).shape[:2]
-    return FrameSets(*(TargetFrames(frames, indices, (height, width)) for indices in (gate, choice, candidates)))
+    sets = (gate, choice, candidates, reference)
+    return FrameSets(*(TargetFrames(frames, indices, (height, width)) for indices in sets))
 
 
 def _require_enough(config: ExportConfig, num_frames: int) -> None:

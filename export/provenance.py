@@ -15,6 +15,8 @@ from export.facts import FACTS_KEY, Facts
 from export.frozen import Frozen
 from runtime.files import sha256_of
 from runtime.manifest import SCHEMA_VERSION, ClassInfo, Precision, Tail
+from training.checkpoint import NetworkSpec
+from training.config import AdaptationConfig
 
 __all__ = ["artefact_facts", "provenance", "revision"]
 
@@ -35,12 +37,17 @@ CHECKOUT = Path(__file__).parents[1]
 def provenance(frozen: Frozen, config: ExportConfig) -> dict[str, Any]:
     """Checkpoint, training, versions, revision and config, for the manifest.
 
-    Of the config, the places that are written to are left out: they change nothing that is written.
+    Of the config, the places that are written to are left out: they change nothing that is written. `adaptation` is
+    how the network was adapted, or how it may be, where it never was: settings for the next time, on frames that a
+    vehicle kept.
     """
+    trained = dict(frozen.spec.provenance)
+    adaptation = trained.pop("adaptation", None) or _adaptation(frozen.spec).model_dump(mode="json")
     return {
         "checkpoint_sha256": sha256_of(config.checkpoint),
         "network": frozen.spec.model_dump(mode="json", exclude={"provenance"}),
-        "training": frozen.spec.provenance,
+        "training": trained,
+        "adaptation": adaptation,
         "versions": _versions(),
         "revision": revision(),
         "export": config.model_dump(mode="json", exclude={"bundle": True, "tensorrt": {"cache"}}),
@@ -89,6 +96,20 @@ def revision() -> str | None:
     describe = [git, "-C", str(CHECKOUT), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
     done = subprocess.run(describe, capture_output=True, text=True, check=False)  # noqa: S603  fixed arguments
     return done.stdout.strip() or None
+
+
+def _adaptation(spec: NetworkSpec) -> AdaptationConfig:
+    """Settings of the size the network sees, which it surely can be trained at; the paper's schedule, shortened."""
+    values = {
+        "method": {"name": "iapc", "ema_momentum": 0.997},
+        "views": {"train_hw": spec.network_hw, "scale": (1.0, 1.25), "crop_hw": spec.network_hw},
+        "memory_hw": spec.network_hw,
+        "min_classes": max(1, spec.space.num_classes // 2),
+        "optimizer": {"warmup": 30, "horizon": 1000},
+        "iterations": 300,
+        "batch_size": 6,
+    }
+    return AdaptationConfig.model_validate(values)
 
 
 def _versions() -> dict[str, str]:

@@ -6,7 +6,8 @@
     benchmarks: {...}   read by `python -m benchmarks`
 
 Unknown keys are refused with the nearest valid name. `--set a.b=value` is the only override and passes
-through the same checks.
+through the same checks. A folder stands for its file `run.yaml`. A text that starts with `$FOLDER` means a path beside
+the run file, wherever both are carried.
 """
 
 import difflib
@@ -19,9 +20,10 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from runtime.errors import ConfigError
 
-__all__ = ["SECTIONS", "StrictModel", "assign", "load_config", "nearest", "validated"]
+__all__ = ["FOLDER", "RUN_FILE", "SECTIONS", "StrictModel", "assign", "load_config", "nearest", "validated"]
 
 SECTIONS = ("training", "export", "runtime", "benchmarks")
+RUN_FILE, FOLDER = "run.yaml", "$FOLDER"
 
 
 class StrictModel(BaseModel):
@@ -37,7 +39,7 @@ def load_config(path: Path | None, section: str, model: type[Model], overrides: 
     """Read one stage's section of a run file.
 
     Args:
-        path: the YAML file; None where the command line says everything.
+        path: the YAML file, or a folder with a `run.yaml`; None where the command line says everything.
         section: one of `SECTIONS`; a missing section is read as empty.
         model: the closed model of that section.
         overrides: `key.path=value` texts; values are read as YAML. A path may start with a section's name, and
@@ -96,6 +98,7 @@ def nearest(name: str, valid: Sequence[str]) -> str:
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
+    path = path / RUN_FILE if path.is_dir() else path
     try:
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
@@ -104,7 +107,18 @@ def _read_yaml(path: Path) -> dict[str, Any]:
         raise ConfigError(f"config file {path} cannot be read: {error}") from error
     if not isinstance(document, dict):
         raise ConfigError(f"{path}: expected a mapping with sections {', '.join(SECTIONS)}")
-    return document
+    return {name: _beside(path.parent, values) for name, values in document.items()}
+
+
+def _beside(folder: Path, value: Any) -> Any:
+    """A tree of plain values in which texts that start with `$FOLDER` lead into the folder."""
+    if isinstance(value, dict):
+        return {key: _beside(folder, inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_beside(folder, inner) for inner in value]
+    if isinstance(value, str) and (value == FOLDER or value.startswith(f"{FOLDER}/")):
+        return f"{folder}{value.removeprefix(FOLDER)}"
+    return value
 
 
 def _apply_override(values: dict[str, Any], override: str) -> None:

@@ -10,6 +10,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
 from runtime.config import StrictModel
+from runtime.drift.features import describe
+from runtime.drift.reference import Reference
 
 __all__ = [
     "MANIFEST_NAME",
@@ -31,7 +33,7 @@ __all__ = [
 ]
 
 MANIFEST_NAME = "manifest.json"
-SCHEMA_VERSION: Literal[2] = 2
+SCHEMA_VERSION: Literal[3] = 3
 
 Format = Literal["onnx", "torchscript", "pt2", "tensorrt"]
 Precision = Literal["fp32", "fp16", "bf16", "int8"]
@@ -182,9 +184,10 @@ class Manifest(StrictModel):
 
     Every artefact takes `frame` (1, frame_height, frame_width, 3) uint8 RGB. `labels` and `confidence` are both
     (1, frame_height, frame_width) uint8; confidence 255 is certainty. `align_corners` says how logits lie on pixels.
+    `reference` is what the target frames looked like to the network, against which a vehicle notices a change.
     """
 
-    schema_version: Literal[2] = SCHEMA_VERSION
+    schema_version: Literal[3] = SCHEMA_VERSION
     frame_height: PositiveInt
     frame_width: PositiveInt
     network_height: PositiveInt
@@ -194,7 +197,15 @@ class Manifest(StrictModel):
     classes: tuple[ClassInfo, ...] = Field(min_length=2)
     artefacts: tuple[Artefact, ...] = Field(min_length=1)
     golden: Golden
+    reference: Reference
     provenance: dict[str, Any]
+
+    @model_validator(mode="after")
+    def _reference_is_of_its_classes(self) -> "Manifest":
+        expected = [feature.key for feature in describe([one.name for one in self.classes])]
+        if list(self.reference.features) != expected:
+            raise ValueError(f"reference.features must be, in this order, {', '.join(expected)}")
+        return self
 
     @property
     def files(self) -> tuple[BundleFile, ...]:

@@ -66,7 +66,13 @@ def adapt(config: TrainingConfig, *, prepared_in: Path | None = None, world: Wor
     prepared = prepare(config, source, compute, prepared_in or config.output / "prepared")
     folder = writable_folder(config.output / "adapt" / mark)
     student = train_on_target(prepared.network, prepared, config, compute, folder, mark)
-    spec = prepared.spec.with_provenance(made_by="adapt", settings=mark, seed=config.seed, source_sha256=source.sha256)
+    spec = prepared.spec.with_provenance(
+        made_by="adapt",
+        settings=mark,
+        seed=config.seed,
+        source_sha256=source.sha256,
+        adaptation=config.adaptation.model_dump(mode="json"),
+    )
     if world.is_first:
         spec = _settle(student, spec, prepared, config, compute)
         save_network(path, student, spec)

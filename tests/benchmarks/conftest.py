@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from export.onnx_from_torch import onnx_from_torch
 from export.onnx_graph import cut_to_logits
 from export.torchscript_from_torch import torchscript_from_torch
+from runtime.drift.features import describe
+from runtime.drift.reference import reference_of
 from runtime.files import sha256_of, write_json
 from runtime.manifest import MANIFEST_NAME, Artefact, BundleFile, ClassInfo, EngineInfo, Golden, Manifest, Parity
 from training.checkpoint import NetworkSpec, save_network
@@ -99,6 +101,7 @@ def _write_bundle(exported: Exported, graph: FrameNetwork, spec: NetworkSpec, fr
     labels = np.stack([graph(torch.from_numpy(frame)[None])[0][0].numpy() for frame in frames])
     np.save(bundle / "golden_frames.npy", frames)
     np.save(bundle / "golden_labels.npy", labels)
+    keys = [feature.key for feature in describe(spec.space.names)]
     manifest = Manifest(
         frame_height=FRAME_HW[0],
         frame_width=FRAME_HW[1],
@@ -121,6 +124,7 @@ def _write_bundle(exported: Exported, graph: FrameNetwork, spec: NetworkSpec, fr
             labels=_entry(bundle / "golden_labels.npy"),
             num_frames=len(frames),
         ),
+        reference=reference_of(np.zeros((1, len(keys)), dtype=np.float32), keys),
         provenance={"checkpoint_sha256": sha256_of(exported.checkpoint)},
     )
     write_json(bundle / MANIFEST_NAME, manifest.model_dump(mode="json"))

@@ -3,6 +3,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 
@@ -11,6 +12,8 @@ from benchmarks.config import BenchmarksConfig
 from benchmarks.document import Contender, LatencyDocument
 from benchmarks.environment import Environment
 from benchmarks.report import write_report
+from runtime.drift.features import describe
+from runtime.drift.reference import reference_of
 from runtime.errors import BundleError, DataError
 from runtime.files import sha256_of, write_json
 from runtime.manifest import Artefact, BundleFile, ClassInfo, Golden, InputConvention, Manifest, Parity, Quantization
@@ -53,6 +56,7 @@ def write_manifest(config: BenchmarksConfig) -> None:
         "miou": 61.5,
         "miou_change": -0.25,
     }
+    keys = [feature.key for feature in describe(["road", "sky"])]
     manifest = Manifest(
         frame_height=128,
         frame_width=256,
@@ -100,6 +104,7 @@ def write_manifest(config: BenchmarksConfig) -> None:
             ),
         ),
         golden=Golden(frames=golden, labels=golden, num_frames=2),
+        reference=reference_of(np.zeros((1, len(keys)), dtype=np.float32), keys),
         provenance={"checkpoint_sha256": "e" * 64},
     )
     write_json(config.bundle / "manifest.json", manifest.model_dump(mode="json"))

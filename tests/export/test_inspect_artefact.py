@@ -41,7 +41,7 @@ def test_each_artefact_of_a_bundle_says_what_its_manifest_says(exported: ExportC
     for artefact in manifest.artefacts:
         assert artefact.format != "tensorrt"
         assert read_facts(exported.bundle / artefact.file) == Facts(
-            schema_version=2,
+            schema_version=3,
             precision=artefact.precision,
             tail=artefact.tail,
             frame_height=manifest.frame_height,

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 from export.triton_repository import TritonModel, write_triton_repository
+from runtime.drift.features import describe
+from runtime.drift.reference import reference_of
 from runtime.errors import BundleError, ConfigError
 from runtime.files import sha256_of, write_json
 from runtime.manifest import (
@@ -55,6 +57,7 @@ def make_bundle(tmp_path: Path) -> MakeBundle:
         frames = np.random.default_rng(0).integers(0, 256, (2, *FRAME_HW, 3), dtype=np.uint8)
         np.save(folder / "golden_frames.npy", frames)
         np.save(folder / "golden_labels.npy", frames[..., 0])
+        keys = [feature.key for feature in describe(class_names)]
         manifest = Manifest(
             frame_height=FRAME_HW[0],
             frame_width=FRAME_HW[1],
@@ -69,6 +72,7 @@ def make_bundle(tmp_path: Path) -> MakeBundle:
                 labels=BundleFile(**_entry(folder / "golden_labels.npy")),
                 num_frames=2,
             ),
+            reference=reference_of(np.zeros((1, len(keys)), dtype=np.float32), keys),
             provenance={},
         )
         write_json(folder / MANIFEST_NAME, manifest.model_dump(mode="json"))

@@ -11,10 +11,19 @@ import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
+from runtime.drift.features import describe, features_of
+from runtime.drift.reference import Reference, reference_of
 from runtime.files import sha256_of, write_json
 from runtime.manifest import MANIFEST_NAME, Artefact, BundleFile, ClassInfo, Golden, InputConvention, Manifest, Parity
 
 FRAME_HW = (16, 24)
+CLASSES = ("road", "sky", "car")
+# What a bundle says of its network, as far as a vehicle reads it.
+PROVENANCE = {
+    "network": {"model": {"kind": "deeplab_v2"}, "label_space": "cityscapes19"},
+    "adaptation": {"iterations": 300},
+    "export": {"checkpoint": "runs/tiny/adapted.safetensors", "artefacts": ["fp32.onnx"]},
+}
 MakeBundle = Callable[..., Path]
 
 
@@ -47,12 +56,13 @@ def _entry(path: Path) -> dict[str, Any]:
 
 @pytest.fixture
 def make_bundle(tmp_path: Path) -> MakeBundle:
-    """Writes a bundle; arguments replace its network, its golden labels or its artefact's parity."""
+    """Writes a bundle; arguments replace its network, golden labels, reference or its artefact's parity."""
 
     def make(
         *,
         model: bytes | None = None,
         golden_labels: Callable[[NDArray[np.uint8]], NDArray[Any]] = lambda labels: labels,
+        reference: Reference | None = None,
         **artefact: Any,
     ) -> Path:
         folder = tmp_path / "bundle"
@@ -61,6 +71,8 @@ def make_bundle(tmp_path: Path) -> MakeBundle:
         (folder / "fp32.onnx").write_bytes(model or strongest_channel_model())
         np.save(folder / "golden_frames.npy", frames)
         np.save(folder / "golden_labels.npy", golden_labels(frames.argmax(axis=-1).astype(np.uint8)))
+        keys = [feature.key for feature in describe(CLASSES)]
+        shown = [features_of(frame, frame.argmax(axis=-1).astype(np.uint8), frame.max(axis=-1), 3) for frame in frames]
         parity = Parity(engine="onnxruntime", num_frames=3, label_agreement=1.0, max_confidence_difference=0)
         described = {"format": "onnx", "precision": "fp32", "parity": (parity,), **artefact}
         manifest = Manifest(
@@ -71,9 +83,9 @@ def make_bundle(tmp_path: Path) -> MakeBundle:
             align_corners=False,
             input=InputConvention(channel_order="rgb", mean=(0, 0, 0), std=(1, 1, 1)),
             classes=(
-                ClassInfo(name="road", colour=(128, 64, 128)),
-                ClassInfo(name="sky", colour=(70, 130, 180)),
-                ClassInfo(name="car", colour=(0, 0, 142)),
+                ClassInfo(name=CLASSES[0], colour=(128, 64, 128)),
+                ClassInfo(name=CLASSES[1], colour=(70, 130, 180)),
+                ClassInfo(name=CLASSES[2], colour=(0, 0, 142)),
             ),
             artefacts=(Artefact(**_entry(folder / "fp32.onnx"), **described),),
             golden=Golden(
@@ -81,7 +93,8 @@ def make_bundle(tmp_path: Path) -> MakeBundle:
                 labels=BundleFile(**_entry(folder / "golden_labels.npy")),
                 num_frames=3,
             ),
-            provenance={},
+            reference=reference or reference_of(np.stack(shown), keys),
+            provenance=PROVENANCE,
         )
         write_json(folder / MANIFEST_NAME, manifest.model_dump(mode="json"))
         return folder

@@ -59,9 +59,9 @@ def test_text_that_is_no_json_is_refused(bundle: Path) -> None:
 @pytest.mark.parametrize(
     ("version", "message"),
     [
-        (1, r"has schema version 1; this runtime reads version 2: .*older than the runtime.*`python -m export bundle`"),
-        (3, r"has schema version 3; this runtime reads version 2: the runtime is older than the bundle; update"),
-        ("2", "is damaged at schema_version"),
+        (2, r"has schema version 2; this runtime reads version 3: .*older than the runtime.*`python -m export bundle`"),
+        (4, r"has schema version 4; this runtime reads version 3: the runtime is older than the bundle; update"),
+        ("3", "is damaged at schema_version"),
         (True, "is damaged at schema_version"),
     ],
 )
@@ -141,7 +141,7 @@ def test_file_that_may_not_be_read_is_refused(bundle: Path, monkeypatch: pytest.
 
     entry = read_manifest(bundle).golden.frames
     # The superuser, as whom tests may run, can read everything.
-    monkeypatch.setattr("runtime.manifest.sha256_of", refuse)
+    monkeypatch.setattr("runtime.bundle.sha256_of", refuse)
     with pytest.raises(BundleError, match=r"golden_frames\.npy cannot be read \(Permission denied\)"):
         verified_path(bundle, entry)
 

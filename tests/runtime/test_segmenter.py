@@ -108,8 +108,8 @@ def test_folder_without_manifest_is_no_bundle(tmp_path: Path) -> None:
 
 
 def test_newer_schema_is_refused_with_both_versions(bundle: Path) -> None:
-    edit_manifest(bundle, schema_version=3)
-    with pytest.raises(BundleError, match="has schema version 3; this runtime reads version 2"):
+    edit_manifest(bundle, schema_version=4)
+    with pytest.raises(BundleError, match="has schema version 4; this runtime reads version 3"):
         Segmenter.open(bundle)
 
 
