@@ -437,8 +437,8 @@ IAPC_RING_API int iapc_ring_create(iapc_ring *ring, const char *name, const iapc
     if (iapc__set_path(ring, name) != 0) return -1;
     if (!iapc__complete(wanted, &ring->layout))
         return iapc__fail(ring,
-                          "ring of kind %u, %u x %u, %u classes, %u slots, deadline %lld ns: expected kind 1 or 2, sides "
-                          "of 1 to %d, up to 256 classes, 2 to %d slots and a deadline above 0",
+                          "ring of kind %u, %u x %u, %u classes, %u slots, deadline %lld ns: expected kind 1 or 2, "
+                          "sides of 1 to %d, up to 256 classes, 2 to %d slots and a deadline above 0",
                           wanted->kind, wanted->height, wanted->width, wanted->num_classes, wanted->num_slots,
                           (long long)wanted->deadline_ns, IAPC_RING_MAX_SIDE, IAPC_RING_MAX_SLOTS);
     if (iapc__claim(ring) != 0) {
