@@ -39,7 +39,8 @@ def name() -> Iterator[str]:
     """A ring's name that nobody else uses."""
     name = f"test-{uuid4()}"
     yield name
-    (SHARED / f"iapc-{name}").unlink(missing_ok=True)
+    for file in SHARED.glob(f"iapc-{name}*"):
+        file.unlink()
 
 
 @pytest.fixture

@@ -20,16 +20,16 @@ Until = Callable[[Callable[[], bool]], None]
 
 def begin(name: str, start: Start, until: Until, program: Path, num_slots: int) -> "subprocess.Popen[str]":
     writer = start(program, "write", name, num_slots)
-    until(lambda: Path(f"/dev/shm/iapc-{name}").exists() and can_open(name))
+    until(lambda: has_writer(name))
     return writer
 
 
-def can_open(name: str) -> bool:
+def has_writer(name: str) -> bool:
     try:
-        RingReader.open(name).close()
+        with RingReader.open(name) as reader:
+            return reader.has_writer
     except SourceError:
         return False
-    return True
 
 
 def has_more(reader: RingReader, num_results: int) -> bool:
