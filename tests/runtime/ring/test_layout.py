@@ -1,13 +1,18 @@
 import ctypes
+import shutil
 import subprocess
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 
+import pytest
+
+import runtime.ring
 from runtime.health.reasons import Reason, State
 from runtime.result import Counters, Stages
 from runtime.ring.layout import SILENT_NS, Handle, Info, Kind, Layout, RingStatus, Verdict
 
+RING_FOLDER = Path(runtime.ring.__file__).parent
 STRUCTURES: dict[str, type[ctypes.Structure]] = {
     "iapc_ring_layout": Layout,
     "iapc_ring_status": RingStatus,
@@ -61,3 +66,16 @@ def test_offsets_that_other_programs_rely_on() -> None:
     offsets = {name: getattr(Layout, name).offset for name in ("magic", "layout_version", "kind", "height", "width")}
     assert offsets == {"magic": 0, "layout_version": 8, "kind": 16, "height": 20, "width": 24}
     assert (ctypes.sizeof(Layout), ctypes.sizeof(RingStatus), ctypes.sizeof(Info)) == (128, 128, 120)
+
+
+def test_header_is_valid_cpp(tmp_path: Path) -> None:
+    compiler = shutil.which("c++") or shutil.which("g++") or shutil.which("clang++")
+    if compiler is None:
+        pytest.skip("no C++ compiler")
+    source = tmp_path / "stack.cpp"
+    source.write_text(
+        '#include "iapc_ring.h"\nint main() { iapc_ring ring; return iapc_ring_open(&ring, "x") == 0; }\n'
+    )
+    command = [compiler, "-std=c++17", "-O2", "-Wall", "-Wextra", "-Werror", "-pedantic", f"-I{RING_FOLDER}"]
+    done = subprocess.run([*command, str(source), "-o", str(tmp_path / "stack")], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
