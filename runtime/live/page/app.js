@@ -1,7 +1,7 @@
 // Asks the loop how it is, shows it, and says so when nobody answers: nothing old may ever look live.
 
 import { drawLatency } from "./latency.js";
-import { showCounters, showHealth, showStages, showState } from "./panels.js";
+import { showCounters, showHealth, showRate, showStages, showState } from "./panels.js";
 import { Pictures } from "./pictures.js";
 import { duration, element, setText } from "./text.js";
 
@@ -29,7 +29,6 @@ async function askStatus() {
   if (!response.ok) throw new Error(`status ${response.status}`);
   status = await response.json();
   askedAt = at;
-  showHealth(status);
   showCounters(status);
   showStages(status.history);
 }
@@ -54,7 +53,9 @@ function judged() {
   }
   const { state, reasons } = status.health;
   const worst = reasons.find((reason) => reason.state === state);
-  return [state, worst ? sentence(worst.detail) : "Results are fresh and nothing is wrong."];
+  if (worst === undefined) return [state, "Results are fresh and nothing is wrong."];
+  const others = reasons.length > 1 ? ` And ${reasons.length - 1} more below.` : "";
+  return [state, sentence(worst.detail) + others];
 }
 
 function sentence(text) {
@@ -67,8 +68,10 @@ function tick() {
   showState(state, because);
   const staleAfterMs = status?.result?.stale_after_ms ?? STALE_AFTER_MS;
   pictures.tick(staleAfterMs, state === "STALE");
-  element("told").textContent = status?.told_ms == null ? "" : `told ${duration(status.told_ms + sinceStatus())} ago`;
+  setText("told", status?.told_ms == null ? "" : `told ${duration(status.told_ms + sinceStatus())} ago`);
   if (status !== null) {
+    showHealth(status.health, state === "STALE");
+    showRate(status.history, sinceStatus());
     setText("bundle", status.bundle_id.slice(0, 12) || "–");
     drawLatency(element("latency"), status, sinceStatus());
   }
@@ -89,6 +92,7 @@ async function repeat(question, everyMs) {
 }
 
 setInterval(tick, TICK_MS);
+new ResizeObserver(tick).observe(element("latency"));
 document.addEventListener("visibilitychange", tick);
 repeat(askStatus, STATUS_EVERY_MS);
 repeat(askPictures, PICTURE_EVERY_MS);

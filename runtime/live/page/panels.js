@@ -1,15 +1,15 @@
 // State, health, counters and the table of stages.
 
-import { duration, element, make, number, setText } from "./text.js";
+import { element, make, number, setText } from "./text.js";
 
 export const STAGES = ["read", "wait", "infer", "keep", "check"];
 
 const STAGE_WORDS = {
-  read: "Read, from capture to memory",
-  wait: "Wait for the network",
+  read: "Read",
+  wait: "Wait",
   infer: "Network",
-  keep: "Keep and hand on",
-  check: "Check and publish",
+  keep: "Keep",
+  check: "Check",
 };
 
 const COUNTER_WORDS = {
@@ -45,13 +45,17 @@ export function showState(state, because) {
 
 let shownHealth = "";
 
-export function showHealth({ health }) {
-  const text = JSON.stringify(health);
-  if (text === shownHealth) return;
+// Every reason with its sentence; of a loop that is silent nothing is known, whatever it said last.
+export function showHealth(health, isSilent) {
+  const text = JSON.stringify([health, isSilent]);
+  if (text === shownHealth || health === null) return;
   shownHealth = text;
-  const reasons = health === null ? [] : health.reasons;
-  const items = reasons.map(({ name, state, detail }) => reasonItem(state, inWords(name), state.toLowerCase(), detail));
-  if (health !== null && items.length === 0) items.push(reasonItem("OK", "Nothing is wrong", "", ""));
+  const items = health.reasons.map(({ name, state, detail }) => reasonItem(state, inWords(name), state.toLowerCase(), detail));
+  if (isSilent) {
+    items.splice(0, Infinity, reasonItem("STALE", "Unknown", "", `The loop was ${health.state} when it was heard last.`));
+  } else if (items.length === 0) {
+    items.push(reasonItem("OK", "Nothing is wrong", "", ""));
+  }
   element("reasons").replaceChildren(...items);
 }
 
@@ -87,7 +91,7 @@ export function showCounters({ counters, drop_ratio: dropRatio }) {
   }
 }
 
-const ms = (value) => `${value.toFixed(value < 10 ? 2 : 1)} ms`;
+const ms = (value) => value.toFixed(value < 10 ? 2 : 1);
 
 export function showStages(history) {
   const numResults = history.frame_id.length;
@@ -100,7 +104,6 @@ export function showStages(history) {
     const figures = [values.at(-1), sorted[Math.floor(numResults / 2)], sorted.at(-1)];
     figures.forEach((value, column) => { body.rows[index].cells[column + 1].textContent = ms(value); });
   }
-  showRate(history.published_ms_ago);
 }
 
 function stageRow(stage) {
@@ -110,9 +113,8 @@ function stageRow(stage) {
   return make("tr", {}, head, make("td"), make("td"), make("td"));
 }
 
-function showRate(ago) {
-  const recent = ago.filter((value) => value < 2000);
+// How many results came in the last two seconds.
+export function showRate({ published_ms_ago: ago }, sinceMs) {
+  const recent = ago.filter((value) => value + sinceMs < 2000);
   setText("rate", recent.length < 2 ? "none" : `${((1000 * (recent.length - 1)) / (recent[0] - recent.at(-1))).toFixed(1)} per s`);
 }
-
-export { duration };

@@ -43,6 +43,7 @@ export class Pictures {
     const ageMs = performance.now() - this.#bornAt;
     const isStale = isSilent || ageMs > staleAfterMs;
     setText("age", duration(ageMs));
+    document.body.dataset.picture = isStale ? "stale" : "fresh";
     for (const picture of document.querySelectorAll(".picture")) {
       picture.classList.toggle("is-stale", isStale);
       const stamp = picture.querySelector(".stamp");
