@@ -65,10 +65,11 @@ function drawGrid(context, plot, top, windowMs, y, colour) {
   context.textAlign = "left";
   context.fillText("ms", 2, MARGIN.top - 8);
   context.textBaseline = "top";
-  for (let part = 0; part <= 4; part += 1) {
-    context.textAlign = ["right", "center", "center", "center", "left"][part];
-    const at = plot.right - (part / 4) * (plot.right - plot.left);
-    const seconds = ((part / 4) * windowMs) / 1000;
+  const numParts = plot.right - plot.left < 420 ? 2 : 4;
+  for (let part = 0; part <= numParts; part += 1) {
+    context.textAlign = part === 0 ? "right" : part === numParts ? "left" : "center";
+    const at = plot.right - (part / numParts) * (plot.right - plot.left);
+    const seconds = ((part / numParts) * windowMs) / 1000;
     context.fillText(part === 0 ? "now" : `${+seconds.toFixed(2)} s ago`, at, plot.bottom + 6);
   }
 }
