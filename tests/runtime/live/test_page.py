@@ -27,8 +27,12 @@ PassMs = Callable[[float], None]
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 pytestmark = pytest.mark.skipif(BROWSER is None, reason="needs Chromium, of which none is on the PATH")
 
-PATIENT_NS = 30_000_000_000
-"""A deadline that a busy machine keeps, so that only tests of stale pictures see stale pictures."""
+DEADLINE_NS = 1_000_000_000
+
+
+def slow_ns() -> int:
+    """A clock on which a busy machine makes nothing late."""
+    return monotonic_ns() // 20
 
 
 @pytest.fixture
@@ -55,7 +59,7 @@ def browse(tmp_path: Path) -> Callable[..., str]:
 
 @pytest.fixture
 def live(manifest: Manifest) -> Iterator[LiveView]:
-    view = LiveView(LiveConfig(port=0), manifest, 0.5)
+    view = LiveView(LiveConfig(port=0), manifest, 0.5, now_ns=slow_ns)
     yield view
     view.close()
 
@@ -69,7 +73,7 @@ def feeding(view: LiveView, make_result: MakeResult, health: Health, first: int 
         for frame_id in count(first):
             if stopping.wait(0.05):
                 return
-            view.write(make_result(frame_id, health=health, published_ns=monotonic_ns(), deadline_ns=PATIENT_NS))
+            view.write(make_result(frame_id, health=health, published_ns=slow_ns(), deadline_ns=DEADLINE_NS))
 
     feeder = Thread(target=feed)
     feeder.start()
@@ -121,17 +125,6 @@ def test_a_loop_that_fell_silent_is_stale_and_nothing_it_said_counts(
     assert text_of(page, "state") == "STALE"
     assert re.match(r"The loop has told nothing for 5\.\d s\.", text_of(page, "because"))
     assert re.fullmatch(r"Unknown\s+The loop was OK when it was heard last\.", text_of(page, "reasons"))
-        "Unknown",
-        "The",
-        "loop",
-        "was",
-        "OK",
-        "when",
-        "it",
-        "was",
-        "heard",
-        "last.",
-    ]
     assert num_stale(page) == 2
     assert text_of(page, "frame-id") == "41"
     assert text_of(page, "rate") == "none"
@@ -152,8 +145,8 @@ def test_old_pictures_are_stale_though_the_loop_speaks(
 def test_a_server_that_is_gone_leaves_nothing_that_looks_live(
     manifest: Manifest, make_result: MakeResult, browse: Callable[..., str]
 ) -> None:
-    view = LiveView(LiveConfig(port=0), manifest, 0.5)
-    view.write(make_result(41, published_ns=monotonic_ns(), deadline_ns=PATIENT_NS))
+    view = LiveView(LiveConfig(port=0), manifest, 0.5, now_ns=slow_ns)
+    view.write(make_result(41, published_ns=slow_ns(), deadline_ns=DEADLINE_NS))
 
     def close_when_seen() -> None:
         while view._answers.asked_ns is None:
@@ -172,7 +165,7 @@ def test_the_picture_is_there_to_be_seen(
     live: LiveView, make_result: MakeResult, manifest: Manifest, browse: Callable[..., str], tmp_path: Path
 ) -> None:
     file = tmp_path / "page.png"
-    live.write(make_result(0, published_ns=monotonic_ns(), deadline_ns=PATIENT_NS))
+    live.write(make_result(0, published_ns=slow_ns(), deadline_ns=DEADLINE_NS))
     with feeding(live, lambda _, **told: make_result(0, **told), OK):
         browse(live.url, f"--screenshot={file}")
     shown = np.asarray(Image.open(file).convert("RGB")).astype(int)
