@@ -3,40 +3,21 @@
 import logging
 import socket
 import sys
-from collections.abc import Callable
 from contextlib import suppress
-from email.message import Message
-from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler
+from functools import partial
 from ipaddress import ip_address
-from socketserver import BaseServer, TCPServer, ThreadingMixIn
+from socketserver import TCPServer, ThreadingMixIn
 from threading import Lock, Thread
 from typing import Any
-from urllib.parse import urlsplit
 
 from runtime.errors import SinkError
-from runtime.live.answers import Answer
+from runtime.live.handler import AnswerPath, Handler
 
 __all__ = ["LiveServer"]
 
 MAX_CONNECTIONS = 32
-IDLE_S = 10.0
 # How often the server looks whether it is to stop.
 POLL_S = 0.2
-LOCAL_NAMES = ("localhost", "127.0.0.1", "::1")
-HEADERS = {
-    "Cache-Control": "no-store",
-    "Content-Security-Policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' blob: data:; "
-        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-    ),
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-}
-"""Sent with every answer: nothing is cached, nothing is loaded from elsewhere, and no other site may show it."""
-
-AnswerPath = Callable[[str, Message], Answer]
 
 
 class LiveServer:
@@ -93,11 +74,10 @@ class _Server(ThreadingMixIn, TCPServer):
         self.address_family, _, _, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
-        self.answer = answer
+        self.is_local = ip_address(str(address[0])).is_loopback
         self._lock = Lock()
         self._threads_by_connection: dict[socket.socket, Thread] = {}
-        super().__init__((str(address[0]), port), _Handler)
-        self.is_local = ip_address(str(self.server_address[0])).is_loopback
+        super().__init__((str(address[0]), port), partial(Handler, answer=answer, is_local=self.is_local))
 
     def verify_request(self, request: Any, client_address: Any) -> bool:
         """Refuse a connection beyond the bound."""
@@ -132,54 +112,3 @@ class _Server(ThreadingMixIn, TCPServer):
         """Log what went wrong; that a client left is not worth a line."""
         if not isinstance(sys.exception(), ConnectionError | TimeoutError):
             logging.getLogger(__name__).exception("a request from %s failed", client_address[0])
-
-
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    timeout = IDLE_S
-    disable_nagle_algorithm = True
-    server: BaseServer
-
-    def do_GET(self) -> None:
-        """Answer with content."""
-        self._respond(with_content=True)
-
-    def do_HEAD(self) -> None:
-        """Answer with the headers alone."""
-        self._respond(with_content=False)
-
-    def _respond(self, *, with_content: bool) -> None:
-        assert isinstance(self.server, _Server)
-        if self.server.is_local and _host_name(self.headers.get("Host", "")) not in LOCAL_NAMES:
-            # Another site can give its own name this machine's address, and so read what is meant for it alone.
-            answer = Answer(HTTPStatus.MISDIRECTED_REQUEST, "text/plain", b"ask for localhost\n")
-        else:
-            answer = self.server.answer(self.path.partition("?")[0], self.headers)
-        self.send_response(answer.status)
-        self.send_header("Content-Type", answer.content_type)
-        self.send_header("Content-Length", str(len(answer.content)))
-        for name, value in answer.headers.items():
-            self.send_header(name, value)
-        self.end_headers()
-        if with_content:
-            self.wfile.write(answer.content)
-
-    def end_headers(self) -> None:
-        """Add what every answer says, errors too."""
-        for name, value in HEADERS.items():
-            self.send_header(name, value)
-        super().end_headers()
-
-    def version_string(self) -> str:
-        """No version of anything."""
-        return "iapc"
-
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - http.server calls it so
-        """Requests are not worth a line each."""
-
-
-def _host_name(header: str) -> str | None:
-    try:
-        return urlsplit(f"//{header}").hostname
-    except ValueError:
-        return None

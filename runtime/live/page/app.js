@@ -3,7 +3,7 @@
 import { drawLatency } from "./latency.js";
 import { showCounters, showHealth, showRate, showStages, showState } from "./panels.js";
 import { Pictures } from "./pictures.js";
-import { duration, element, setText } from "./text.js";
+import { duration, element, sentence, setText } from "./text.js";
 
 const STATUS_EVERY_MS = 250;
 const PICTURE_EVERY_MS = 100;
@@ -56,11 +56,6 @@ function judged() {
   if (worst === undefined) return [state, "Results are fresh and nothing is wrong."];
   const others = reasons.length > 1 ? ` And ${reasons.length - 1} more below.` : "";
   return [state, sentence(worst.detail) + others];
-}
-
-function sentence(text) {
-  const begun = text.charAt(0).toUpperCase() + text.slice(1);
-  return /[.!?]$/.test(begun) ? begun : `${begun}.`;
 }
 
 function tick() {

@@ -3,7 +3,7 @@
 import { STAGES } from "./panels.js";
 
 const WINDOWS_MS = [20_000, 10_000, 5000, 2000, 1000, 500];
-const MARGIN = { left: 46, right: 8, top: 18, bottom: 22 };
+const MARGIN = { left: 46, right: 8, top: 30, bottom: 22 };
 
 export function drawLatency(canvas, status, sinceMs) {
   const { history, result } = status;
@@ -33,7 +33,7 @@ export function drawLatency(canvas, status, sinceMs) {
   context.rect(plot.left, 0, plot.right - plot.left, height);
   context.clip();
   drawBars(context, history, x, y, colour);
-  drawLate(context, history, ages, deadline, x, y, plot, colour);
+  drawLate(context, history, ages, deadline, x, y, colour);
   context.restore();
   if (deadline > 0) drawDeadline(context, deadline, plot, y, colour);
   describe(canvas, ages, deadline);
@@ -63,7 +63,7 @@ function drawGrid(context, plot, top, windowMs, y, colour) {
     context.fillText(`${Math.round(value)}`, plot.left - 7, at);
   }
   context.textAlign = "left";
-  context.fillText("ms", 2, MARGIN.top - 8);
+  context.fillText("ms", 2, 8);
   context.textBaseline = "top";
   const numParts = plot.right - plot.left < 420 ? 2 : 4;
   for (let part = 0; part <= numParts; part += 1) {
@@ -91,17 +91,21 @@ function drawBars(context, history, x, y, colour) {
   });
 }
 
-function drawLate(context, history, ages, deadline, x, y, plot, colour) {
+function drawLate(context, history, ages, deadline, x, y, colour) {
   context.fillStyle = colour("fault");
   ages.forEach((age, i) => {
     if (age <= deadline) return;
-    const [at, tip] = [x(history.published_ms_ago[i]) - 3, Math.max(plot.top, y(age)) - 2];
-    context.beginPath();
-    context.moveTo(at, tip);
-    context.lineTo(at - 4, tip - 7);
-    context.lineTo(at + 4, tip - 7);
-    context.fill();
+    const [at, tip] = [x(history.published_ms_ago[i]) - 2, y(age) - 2];
+    drawTriangle(context, at, tip);
   });
+}
+
+function drawTriangle(context, x, tip) {
+  context.beginPath();
+  context.moveTo(x, tip);
+  context.lineTo(x - 4, tip - 7);
+  context.lineTo(x + 4, tip - 7);
+  context.fill();
 }
 
 function drawDeadline(context, deadline, plot, y, colour) {
@@ -109,10 +113,16 @@ function drawDeadline(context, deadline, plot, y, colour) {
   context.strokeStyle = context.fillStyle = colour("fault");
   context.setLineDash([6, 4]);
   line(context, plot.left, at, plot.right, at);
-  context.setLineDash([]);
+  // What the marks mean stands above the plot, where no bar reaches.
+  const words = `deadline ${Math.round(deadline)} ms`;
   context.textAlign = "left";
-  context.textBaseline = "bottom";
-  context.fillText(`deadline ${Math.round(deadline)} ms`, plot.left + 6, at - 3);
+  context.textBaseline = "middle";
+  line(context, plot.left + 4, 8, plot.left + 30, 8);
+  context.fillText(words, plot.left + 37, 8);
+  context.setLineDash([]);
+  const mark = plot.left + 37 + context.measureText(words).width + 22;
+  drawTriangle(context, mark, 12);
+  context.fillText("later than that", mark + 10, 8);
 }
 
 function line(context, x0, y0, x1, y1) {
@@ -125,6 +135,7 @@ function line(context, x0, y0, x1, y1) {
 function describe(canvas, ages, deadline) {
   const late = ages.filter((age) => age > deadline).length;
   const text = ages.length === 0 ? "No result yet"
-    : `Ages of the last ${ages.length} results: newest ${Math.round(ages.at(-1))} ms, ${late} after the deadline of ${Math.round(deadline)} ms`;
+    : `Ages of the last ${ages.length} results: newest ${Math.round(ages.at(-1))} ms, `
+      + `${late} after the deadline of ${Math.round(deadline)} ms`;
   if (canvas.getAttribute("aria-label") !== text) canvas.setAttribute("aria-label", text);
 }

@@ -1,6 +1,6 @@
 // State, health, counters and the table of stages.
 
-import { element, make, number, setText } from "./text.js";
+import { element, make, number, sentence, setText } from "./text.js";
 
 export const STAGES = ["read", "wait", "infer", "keep", "check"];
 
@@ -28,8 +28,10 @@ const COUNTER_WORDS = {
 const SYMBOLS = {
   OK: "M16 2a14 14 0 1 0 0 28 14 14 0 0 0 0-28zm-2.4 20.6-6-6 2.4-2.4 3.6 3.6 8.4-8.4 2.4 2.4z",
   DEGRADED: "M16 2 31 29H1zM14.3 12v8.5h3.4V12zm0 10.7V26h3.4v-3.3z",
-  FAULT: "M10 1.5h12l8.5 8.5v12L22 30.500H10L1.500 22V10zm.6 7L16 13.900 21.400 8.500l2.100 2.100L18.100 16l5.400 5.400-2.100 2.100L16 18.100l-5.400 5.400-2.100-2.100L13.900 16 8.500 10.600z",
-  STALE: "M7 2h18v3.500c0 4-3.500 7-6.500 10.500 3 3.500 6.500 6.500 6.500 10.500V30H7v-3.500c0-4 3.500-7 6.500-10.500C10.500 12.500 7 9.500 7 5.500z",
+  FAULT: "M10 1.5h12l8.5 8.5v12L22 30.500H10L1.500 22V10zm.6 7L16 13.900 21.400 8.500l2.100 2.100L18.100"
+    + " 16l5.400 5.400-2.100 2.100L16 18.100l-5.400 5.400-2.100-2.100L13.900 16 8.500 10.600z",
+  STALE: "M7 2h18v3.500c0 4-3.500 7-6.500 10.500 3 3.500 6.500 6.500 6.500 10.500V30H7v-3.500c0-4 3.500-7"
+    + " 6.500-10.500C10.500 12.500 7 9.500 7 5.500z",
 };
 SYMBOLS.WAITING = SYMBOLS.STALE;
 
@@ -50,9 +52,12 @@ export function showHealth(health, isSilent) {
   const text = JSON.stringify([health, isSilent]);
   if (text === shownHealth || health === null) return;
   shownHealth = text;
-  const items = health.reasons.map(({ name, state, detail }) => reasonItem(state, inWords(name), state.toLowerCase(), detail));
+  const items = health.reasons.map(
+    ({ name, state, detail }) => reasonItem(state, inWords(name), state.toLowerCase(), sentence(detail)),
+  );
   if (isSilent) {
-    items.splice(0, Infinity, reasonItem("STALE", "Unknown", "", `The loop was ${health.state} when it was heard last.`));
+    const last = `The loop was ${health.state} when it was heard last.`;
+    items.splice(0, Infinity, reasonItem("STALE", "Unknown", "", last));
   } else if (items.length === 0) {
     items.push(reasonItem("OK", "Nothing is wrong", "", ""));
   }
@@ -66,7 +71,8 @@ function reasonItem(state, title, level, detail) {
   const path = document.createElementNS("http://www.w3.org/2000/svg", "path");
   path.setAttribute("d", SYMBOLS[state]);
   symbol.append(path);
-  const heading = make("div", {}, make("b", { textContent: title }), level && make("span", { className: "note", textContent: ` · ${level}` }));
+  const heading = make("div", {}, make("b", { textContent: title }));
+  if (level) heading.append(make("span", { className: "note", textContent: ` · ${level}` }));
   const item = make("li", {}, symbol, heading, make("p", { textContent: detail }));
   item.dataset.level = state;
   return item;
@@ -82,7 +88,8 @@ export function showCounters({ counters, drop_ratio: dropRatio }) {
     }
     const meter = make("meter", { id: "drop-meter", max: 1 });
     meter.setAttribute("aria-label", "Drop ratio");
-    list.append(make("div", { className: "ratio" }, make("dt", { textContent: "Drop ratio, lately" }), make("dd", { id: "drop-ratio" }), meter));
+    const words = make("dt", { textContent: "Drop ratio, lately" });
+    list.append(make("div", { className: "ratio" }, words, make("dd", { id: "drop-ratio" }), make("dd", {}, meter)));
   }
   for (const [name, value] of Object.entries(counters)) setText(name, number(value));
   if (dropRatio !== null) {
@@ -116,5 +123,6 @@ function stageRow(stage) {
 // How many results came in the last two seconds.
 export function showRate({ published_ms_ago: ago }, sinceMs) {
   const recent = ago.filter((value) => value + sinceMs < 2000);
-  setText("rate", recent.length < 2 ? "none" : `${((1000 * (recent.length - 1)) / (recent[0] - recent.at(-1))).toFixed(1)} per s`);
+  const perSecond = (1000 * (recent.length - 1)) / (recent[0] - recent.at(-1));
+  setText("rate", recent.length < 2 ? "none" : `${perSecond.toFixed(1)} per s`);
 }

@@ -31,7 +31,8 @@ export class Pictures {
     this.#drawScene();
     const canvas = sized("confidence", confidence);
     canvas.getContext("2d").drawImage(confidence, 0, 0);
-    canvas.setAttribute("aria-label", `Confidence of frame ${about.frame_id}: yellow where the network is in doubt, navy where it is certain`);
+    const meaning = "yellow where the network is in doubt, navy where it is certain";
+    canvas.setAttribute("aria-label", `Confidence of frame ${about.frame_id}: ${meaning}`);
     confidence.close();
     setText("frame-id", `${about.frame_id}`);
     showClasses(about.classes);
@@ -63,7 +64,8 @@ export class Pictures {
     context.drawImage(this.#labels, 0, 0);
     context.globalAlpha = 1;
     const largest = [...this.#about.classes].sort((a, b) => b.share - a.share).slice(0, 3).map(({ name }) => name);
-    canvas.setAttribute("aria-label", `Frame ${this.#about.frame_id} under its class colours, mostly ${largest.join(", ")}`);
+    const meaning = `under its class colours, mostly ${largest.join(", ")}`;
+    canvas.setAttribute("aria-label", `Frame ${this.#about.frame_id} ${meaning}`);
   }
 }
 

@@ -105,7 +105,7 @@ def test_a_loop_that_runs_is_shown_with_its_health_and_moves_on(
     assert text_of(first, "state") == "DEGRADED"
     assert text_of(first, "because") == "More than 20% of frames were overtaken. And 1 more below."
     reasons = text_of(first, "reasons")
-    assert all(detail in reasons for detail in details)
+    assert all(detail.capitalize() in reasons for detail in details)
     assert "Frames dropped" in reasons
     assert num_stale(first) == 0
     assert 'data-picture="fresh"' in first
