@@ -11,9 +11,10 @@ import torch
 from export.config import TensorRtConfig
 from export.tensorrt.cache import attach_timings, keep_engine, keep_timings, reuse_engine
 from export.tensorrt.fingerprint import engine_info
-from export.tensorrt.library import EngineLibrary, find_engine_library
 from export.tensorrt.network import add_static_profile, parse, require_precision
 from export.tensorrt.progress import build_progress
+from runtime.backends.tensorrt.gpu import AMPERE
+from runtime.backends.tensorrt.library import EngineLibrary, find_engine_library
 from runtime.command import say
 from runtime.errors import BackendError, ConfigError
 from runtime.files import replacing, sha256_of
@@ -22,7 +23,6 @@ from runtime.manifest import EngineInfo, Precision
 __all__ = ["build_engine"]
 
 MIB = 1 << 20
-AMPERE = (8, 0)
 
 
 @dataclass(frozen=True, slots=True)

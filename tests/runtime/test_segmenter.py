@@ -142,7 +142,7 @@ def test_artefact_that_is_not_there_is_refused_with_those_that_are(
         Segmenter.open(bundle, RuntimeConfig(artefact="int8-cpu.onnx"))
     assert (
         "has no artefact int8-cpu.onnx. With backend.provider=cpu it serves fp32.onnx, fp32-logits.onnx (not "
-        "bf16.onnx: ONNX Runtime has no bf16 convolution for CPUs; fp32.pt2: the runtime serves ONNX, and this is "
+        "bf16.onnx: ONNX Runtime has no bf16 convolution for CPUs; fp32.pt2: the backend serves ONNX, and this is "
         "pt2); set runtime.artefact to one that is served"
     ) in str(refusal.value)
 

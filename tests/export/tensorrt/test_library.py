@@ -2,7 +2,7 @@ import sys
 
 import pytest
 
-from export.tensorrt.library import EngineLibrary, find_engine_library, open_engine_library
+from runtime.backends.tensorrt.library import EngineLibrary, find_engine_library, open_engine_library
 from runtime.errors import BackendError
 
 # What export/tensorrt uses. The bindings of TensorRT 10.16.1.11 and 11.4.0.106, imported with empty libraries because

@@ -7,8 +7,8 @@ import pytest
 
 from export.config import TensorRtConfig
 from export.tensorrt.build import build_engine
-from export.tensorrt.library import EngineLibrary
-from export.tensorrt.plan import HEADER_BYTES, Plan, read_plan, require_loadable, why_not_loadable
+from runtime.backends.tensorrt.library import EngineLibrary
+from runtime.backends.tensorrt.plan import HEADER_BYTES, Plan, read_plan, require_loadable, why_not_loadable
 from runtime.errors import BackendError
 from runtime.manifest import EngineInfo
 
