@@ -120,7 +120,7 @@ def _open_session(ort: Any, model: Path, options: Any, provider: Provider) -> An
     if session.get_providers()[0] != provider.name:
         raise BackendError(
             f"ONNX Runtime opened {model} with {', '.join(session.get_providers())} instead of {provider.name}; "
-            f"{provider.needs}check the GPU driver and CUDA libraries, or choose another backend.provider"
+            f"{provider.needs}choose another backend.provider"
         )
     return session
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from runtime.files import writable_folder
+from runtime.errors import BackendError
 
 __all__ = ["CUDA", "TENSORRT", "Provider", "cpu", "cuda", "tensorrt"]
 
@@ -37,7 +37,8 @@ def cpu() -> Provider:
 
 def cuda(device_id: int) -> Provider:
     """One NVIDIA GPU, through CUDA and cuDNN."""
-    return Provider(CUDA, "cuda", "gpu", lambda _: {"device_id": str(device_id)}, cuda_device_id=device_id)
+    needs = "check the GPU, its driver, CUDA and cuDNN; "
+    return Provider(CUDA, "cuda", "gpu", lambda _: {"device_id": str(device_id)}, needs, device_id)
 
 
 def tensorrt(device_id: int, cache: Path) -> Provider:
@@ -45,13 +46,20 @@ def tensorrt(device_id: int, cache: Path) -> Provider:
 
     Args:
         device_id: the GPU.
-        cache: folder of engines, one folder a model inside, and of the timings they share.
+        cache: folder of engines, one folder a model inside, and of the timings they share. Who can write there decides
+            what runs: no hash of a bundle covers it, and the golden frames are all that speaks for an engine.
     """
 
     def options(model: bytes) -> Mapping[str, str]:
         # Nothing but shapes and names are in ONNX Runtime's own name of an engine: the same network with other
         # weights would find that of the old ones.
-        engines = writable_folder(cache / hashlib.sha256(model).hexdigest()[:16])
+        engines = cache / hashlib.sha256(model).hexdigest()[:16]
+        try:
+            engines.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise BackendError(
+                f"{engines} cannot be made ({error.strerror}); set backend.cache to another folder"
+            ) from error
         # None of the switches for fp16, bf16 and INT8: without them TensorRT takes the types of the graph.
         return {
             "device_id": str(device_id),
@@ -61,5 +69,5 @@ def tensorrt(device_id: int, cache: Path) -> Provider:
             "trt_timing_cache_path": str(cache),
         }
 
-    needs = "it needs TensorRT 10 (libnvinfer.so.10, which TensorRT 11 does not bring) where the loader finds it; "
+    needs = "check that TensorRT 10 (libnvinfer.so.10, which TensorRT 11 does not bring) is where the loader finds it; "
     return Provider(TENSORRT, "tensorrt_ep", "gpu", options, needs, device_id)

@@ -43,7 +43,7 @@ def confidence_of(value: float, classes: slice, backend: BackendConfig, folder: 
     opened = open_backend(backend, folder / "a.onnx", frame_height=FRAME_HW[0], frame_width=FRAME_HW[1])
     frame = np.random.default_rng(0).integers(0, 256, (1, *FRAME_HW, 3), dtype=np.uint8)
     _, confidence = opened.infer(frame)
-    found = confidence[0].copy()
+    found: NDArray[np.uint8] = confidence[0].copy()
     opened.close()
     return found
 

@@ -1,6 +1,7 @@
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -67,6 +68,17 @@ def test_latency_is_the_sum_of_its_parts(bundle: Path, striped_frame: Frame) -> 
         result = segmenter.segment(striped_frame)
     assert result.infer_ns > 0
     assert result.latency_ns == result.copy_ns + result.infer_ns
+
+
+def test_segmenter_says_what_serves_and_how_long_opening_took(bundle: Path) -> None:
+    start_ns = time.perf_counter_ns()
+    with Segmenter.open(bundle, RuntimeConfig(backend=CpuConfig(threads=1))) as segmenter:
+        all_ns = time.perf_counter_ns() - start_ns
+        assert list(segmenter.opening) == ["verify", "choose", "load", "warm_up", "golden"]
+        assert all(stage_ns > 0 for stage_ns in segmenter.opening.values())
+        assert sum(segmenter.opening.values()) <= all_ns
+        assert segmenter.backend == CpuConfig(threads=1)
+        assert segmenter.artefact == segmenter.manifest.artefacts[0]
 
 
 @pytest.mark.usefixtures("no_engine")

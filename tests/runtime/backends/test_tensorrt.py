@@ -7,12 +7,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from runtime.backends import LogitsLayout, open_backend
 from runtime.backends.config import TensorRtConfig
 from runtime.backends.tensorrt.engine import TensorRtEngine
-from runtime.errors import BackendError
+from runtime.errors import BackendError, BundleError
 from runtime.manifest import EngineInfo
+from runtime.segmenter import Segmenter
+from runtime.settings import RuntimeConfig
 
 FRAME_HW = (16, 24)
 FRAMES = np.random.default_rng(0).integers(0, 256, (4, 1, *FRAME_HW, 3), dtype=np.uint8)
@@ -162,3 +165,26 @@ def test_logits_get_their_labels_on_the_host(tensorrt: Any, engine_file: Path, e
     labels, _ = backend.infer(FRAMES[1])
     np.testing.assert_array_equal(labels, FRAMES[1].argmax(axis=-1))
     backend.close()
+
+
+def test_bundle_is_served_by_its_engine_and_by_nothing_else(
+    tensorrt: Any,
+    bundle: Path,
+    engine_file: Path,
+    engine_info: EngineInfo,
+    add_artefact: Callable[..., None],
+    striped_frame: NDArray[np.uint8],
+    striped_labels: NDArray[np.uint8],
+) -> None:
+    config = RuntimeConfig(backend=TensorRtConfig())
+    with pytest.raises(
+        BundleError, match=r"has no artefact fp32\.engine.*serves engines of TensorRT, and this is onnx"
+    ):
+        Segmenter.open(bundle, config)
+    described = {"format": "tensorrt", "engine": engine_info.model_dump(mode="json")}
+    add_artefact(bundle, "fp32.engine", engine_file.read_bytes(), **described)
+    with Segmenter.open(bundle, config) as segmenter:
+        np.testing.assert_array_equal(segmenter.segment(striped_frame).labels, striped_labels)
+        assert segmenter.artefact is not None
+        assert segmenter.artefact.file == "fp32.engine"
+        assert segmenter.backend == config.backend
