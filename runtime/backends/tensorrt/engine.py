@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime.backends.tensorrt.cuda import Cuda
-from runtime.backends.tensorrt.gpu import is_for_gpu
-from runtime.backends.tensorrt.library import EngineLibrary, open_engine_library
+from runtime.backends.tensorrt.gpu import require_gpu
+from runtime.backends.tensorrt.library import open_engine_library, said
+from runtime.backends.tensorrt.loading import load, tensors_of
 from runtime.backends.tensorrt.plan import require_loadable
-from runtime.backends.tensors import LogitsLayout, Tensors, check_tensors
+from runtime.backends.tensors import LogitsLayout, check_tensors
 from runtime.errors import BackendError
 from runtime.manifest import EngineInfo
 
@@ -60,7 +61,7 @@ class TensorRtEngine:
         require_loadable(path, info)
         library = open_engine_library(info.library)
         self._cuda = Cuda(device_id)
-        _require_gpu(path, info, self._cuda.compute_capability())
+        require_gpu(path, info, self._cuda.compute_capability())
         self._title = library.title
         self._logger = library.logger()
         self._graph: Any = None
@@ -69,9 +70,9 @@ class TensorRtEngine:
             self._stream = self._cuda.call(runtime.cudaStreamCreateWithFlags, runtime.cudaStreamNonBlocking)
             resources.callback(self._cuda.call, runtime.cudaStreamDestroy, self._stream)
             # Held in one place, so that closing lets go of them in TensorRT's order: context, engine, runtime.
-            self._loaded = _load(library, self._logger, path, info)
+            self._loaded = load(library, self._logger, path, info)
             resources.callback(self._unload)
-            tensors = _tensors(library.module, self._loaded[1])
+            tensors = tensors_of(library.module, self._loaded[1])
             check_tensors(path, tensors, frame_hw, logits)
             bound = {name: self._bind(path, name, *described, resources) for name, described in tensors.items()}
             self._frame = bound.pop("frame")
@@ -115,7 +116,7 @@ class TensorRtEngine:
         # A warning at every frame would fill the memory.
         self._logger.lines.clear()
         if not self._loaded[-1].execute_async_v3(int(self._stream)):
-            raise BackendError(f"{self._title} failed on a frame: {_said(self._logger)}; open the bundle again")
+            raise BackendError(f"{self._title} failed on a frame: {said(self._logger)}; open the bundle again")
         for tensor in self._outputs:
             host, device = tensor.host, tensor.device
             self._cuda.call(copy, host.ctypes.data, device, host.nbytes, kinds.cudaMemcpyDeviceToHost, self._stream)
@@ -148,7 +149,7 @@ class TensorRtEngine:
         device = int(self._cuda.call(self._cuda.runtime.cudaMalloc, host.nbytes))
         resources.callback(self._cuda.call, self._cuda.runtime.cudaFree, device)
         if not self._loaded[-1].set_tensor_address(name, device):
-            raise BackendError(f"{self._title}: {path.name} does not take {name!r}: {_said(self._logger)}")
+            raise BackendError(f"{self._title}: {path.name} does not take {name!r}: {said(self._logger)}")
         return _Tensor(host, device)
 
     def _unload(self) -> None:
@@ -156,39 +157,7 @@ class TensorRtEngine:
             self._loaded.pop()
 
 
-def _require_gpu(path: Path, info: EngineInfo, capability: tuple[int, int]) -> None:
-    if not is_for_gpu(info, capability):
-        major, minor = capability
-        raise BackendError(
-            f"{path.name} was built for GPUs of compute capability {', '.join(info.compute_capabilities)}, and this "
-            f"one is of {major}.{minor}; export the bundle on this machine, or with this capability among those listed"
-        )
-
-
-def _load(library: EngineLibrary, logger: Any, path: Path, info: EngineInfo) -> list[Any]:
-    """Runtime, engine and context, each of which needs those before it."""
-    runtime = library.module.Runtime(logger)
-    # A version-compatible engine carries the code of its own runtime, which TensorRT runs only when told to.
-    runtime.engine_host_code_allowed = info.version_compatible
-    engine = runtime.deserialize_cuda_engine(path.read_bytes())
-    context = engine and engine.create_execution_context()
-    if not context:
-        raise BackendError(f"{library.title} cannot load {path.name}: {_said(logger)}; export the bundle again")
-    return [runtime, engine, context]
-
-
-def _tensors(trt: Any, engine: Any) -> Tensors:
-    types = {trt.DataType.UINT8: "uint8", trt.DataType.FLOAT: "float32"}
-    names = [engine.get_tensor_name(index) for index in range(engine.num_io_tensors)]
-    described = ((name, engine.get_tensor_dtype(name), tuple(engine.get_tensor_shape(name))) for name in names)
-    return {name: (types.get(dtype, str(dtype)), shape) for name, dtype, shape in described}
-
-
 def _read_only(array: NDArray[Any]) -> NDArray[Any]:
     view = array.view()
     view.flags.writeable = False
     return view
-
-
-def _said(logger: Any) -> str:
-    return "; ".join(logger.lines) or "it gave no reason"
