@@ -20,7 +20,15 @@ from runtime.errors import BackendError
 from runtime.manifest import Artefact, Manifest
 from runtime.segmenter import Segmenter
 from runtime.serving import agreement_margin, why_not_served
-from runtime.settings import BackendConfig, CpuConfig, CudaConfig, OpenVinoConfig, RuntimeConfig
+from runtime.settings import (
+    BackendConfig,
+    CpuConfig,
+    CudaConfig,
+    OpenVinoConfig,
+    RuntimeConfig,
+    TensorRtConfig,
+    TensorRtEpConfig,
+)
 
 __all__ = ["Engines", "NotRun", "Rung", "engines_here", "open_rung", "rungs_of"]
 
@@ -151,6 +159,10 @@ def _engine_and_family(backend: BackendConfig) -> tuple[str, str]:
             return "ONNX Runtime", "ONNX Runtime"
         case CudaConfig():
             return "ONNX Runtime CUDA", "ONNX Runtime CUDA"
+        case TensorRtEpConfig():
+            return "ONNX Runtime TensorRT", "ONNX Runtime TensorRT"
+        case TensorRtConfig():
+            return "TensorRT", "TensorRT"
         case OpenVinoConfig():
             return f"OpenVINO {backend.precision}", "OpenVINO"
         case _:

@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 from export.forms import Form
 from export.frozen import Frozen
 from export.pt2_from_torch import load_pt2
-from export.tensorrt.backend import TensorRtBackend, why_not_run
+from export.tensorrt.gpu import why_not_run
 from export.torchscript_from_torch import load_torchscript
 from runtime.backends import Backend, LogitsLayout, open_backend
 from runtime.errors import BackendError
 from runtime.manifest import EngineInfo, Precision
-from runtime.settings import BackendConfig, CpuConfig, OpenVinoConfig
+from runtime.settings import BackendConfig, CpuConfig, OpenVinoConfig, TensorRtConfig
 
 __all__ = ["Opened", "TorchBackend", "inner_tensors", "open_engines"]
 
@@ -45,7 +45,8 @@ class Opened:
 def open_engines(path: Path, form: Form, frozen: Frozen, *, engine: EngineInfo | None = None) -> Iterator[Opened]:
     """Open an artefact in every engine of this machine that runs it, and close them when the block ends.
 
-    ONNX goes through the runtime's own backends, as in the vehicle: ONNX Runtime, and OpenVINO where it is installed.
+    ONNX and engines of TensorRT go through the runtime's own backends, as in the vehicle; ONNX through ONNX Runtime,
+    and through OpenVINO where it is installed.
 
     Args:
         path: the artefact.
@@ -161,7 +162,7 @@ def _ways(path: Path, form: Form, frozen: Frozen, engine: EngineInfo | None) -> 
     match form.format:
         case "onnx":
             return {
-                name: partial(_open_onnx, config, path, form, frozen)
+                name: partial(_open_served, config, path, form, frozen)
                 for name, config in _onnx_engines(form.precision).items()
             }
         case "torchscript":
@@ -170,7 +171,7 @@ def _ways(path: Path, form: Form, frozen: Frozen, engine: EngineInfo | None) -> 
             return {"torch": lambda: TorchBackend(load_pt2(path))}
         case "tensorrt":
             assert engine is not None
-            return {engine.library: partial(TensorRtBackend, path, frozen.network.frame_hw, engine)}
+            return {engine.library: partial(_open_served, TensorRtConfig(), path, form, frozen, engine)}
         case _:
             assert_never(form.format)
 
@@ -185,9 +186,11 @@ def _onnx_engines(precision: Precision) -> Mapping[str, BackendConfig]:
     return engines
 
 
-def _open_onnx(config: BackendConfig, path: Path, form: Form, frozen: Frozen) -> Backend:
+def _open_served(
+    config: BackendConfig, path: Path, form: Form, frozen: Frozen, engine: EngineInfo | None = None
+) -> Backend:
     height, width = frozen.network.frame_hw
     layout = None
     if form.tail == "logits":
         layout = LogitsLayout(frozen.spec.space.num_classes, frozen.network.network.align_corners)
-    return open_backend(config, path, frame_height=height, frame_width=width, logits=layout)
+    return open_backend(config, path, frame_height=height, frame_width=width, logits=layout, engine_info=engine)

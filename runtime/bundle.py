@@ -1,5 +1,6 @@
 """A bundle's folder: its manifest is read and checked before any file it lists, and each file before its use."""
 
+import hashlib
 import stat
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from runtime.files import sha256_of
 from runtime.manifest import MANIFEST_NAME, SCHEMA_VERSION, BundleFile, Manifest
 from runtime.signature import SIGNATURE_NAME, verify
 
-__all__ = ["read_manifest", "verified_path"]
+__all__ = ["bundle_id_of", "read_manifest", "verified_path"]
 
 
 def read_manifest(bundle: Path, public_key: Path | None = None) -> Manifest:
@@ -85,6 +86,11 @@ def verified_path(bundle: Path, entry: BundleFile) -> Path:
             f"{entry.sha256[:12]}...; do not run it, export or copy it again"
         )
     return path
+
+
+def bundle_id_of(manifest: Manifest) -> str:
+    """What tells one bundle from another: the SHA-256 of everything its manifest says, file hashes among it."""
+    return hashlib.sha256(manifest.model_dump_json().encode()).hexdigest()
 
 
 class _Versioned(BaseModel):

@@ -4,8 +4,11 @@ with Segmenter.open(Path("bundle")) as segmenter:
     result = segmenter.segment(frame)
 """
 
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from time import perf_counter_ns
 from types import TracebackType
@@ -16,11 +19,13 @@ from numpy.typing import NDArray
 
 from runtime.backends import Backend, LogitsLayout, open_backend
 from runtime.bundle import read_manifest, verified_path
-from runtime.errors import BackendError, BundleError
 from runtime.frames import check_frame
-from runtime.manifest import Artefact, BundleFile, Manifest
-from runtime.serving import agreement_margin, choose_artefact
-from runtime.settings import BackendConfig, RuntimeConfig
+from runtime.golden import GoldenFrames, read_golden, require_golden
+from runtime.manifest import Artefact, Manifest
+from runtime.race.contenders import Contender
+from runtime.race.fastest import open_fastest
+from runtime.serving import choose_artefact
+from runtime.settings import AutoConfig, BackendConfig, RuntimeConfig
 
 __all__ = ["Segmentation", "Segmenter"]
 
@@ -50,17 +55,34 @@ class Segmenter:
 
     Attributes:
         manifest: what the bundle says about itself.
+        artefact: what is served; None where the segmenter was not made by `open`.
+        backend: the engine that serves it, also where the config left the choice to a race; None as above.
+        opening: nanoseconds of each stage of opening, one after the other: `verify`, `choose` (with
+            `backend.provider` auto: the race, or the look-up of its winner), `load`, `warm_up`, `golden`.
     """
 
-    def __init__(self, manifest: Manifest, backend: Backend) -> None:
+    def __init__(
+        self,
+        manifest: Manifest,
+        backend: Backend,
+        *,
+        artefact: Artefact | None = None,
+        config: BackendConfig | None = None,
+    ) -> None:
         """Wrap a backend that already runs the manifest's network; `open` is the checked way."""
         self.manifest = manifest
-        self._backend = backend
+        self.artefact = artefact
+        self.backend = config
+        self.opening: Mapping[str, int] = {}
+        self._engine = backend
         self._contiguous = np.empty((1, manifest.frame_height, manifest.frame_width, 3), dtype=np.uint8)
 
     @classmethod
     def open(cls, bundle: Path, config: RuntimeConfig | None = None) -> Self:
         """Verify every file of a bundle, load its network, warm it up and repeat the golden frames.
+
+        With `backend.provider` auto, the engine is the fastest of this machine, which takes a race when it is done for
+        the first time.
 
         Args:
             bundle: folder that `python -m export` wrote.
@@ -71,26 +93,21 @@ class Segmenter:
             BackendError: the engine is missing, refuses the network, or gives other labels than at export.
         """
         config = config or RuntimeConfig()
+        start_ns = perf_counter_ns()
         manifest = read_manifest(bundle, config.public_key)
-        paths = {entry.file: verified_path(bundle, entry) for entry in manifest.files}
-        artefact = choose_artefact(bundle, manifest, config.artefact, config.backend)
-        frames, labels = _read_golden(bundle, manifest)
-        layout = LogitsLayout(len(manifest.classes), manifest.align_corners)
-        with ExitStack() as on_failure:
-            backend = open_backend(
-                config.backend,
-                paths[artefact.file],
-                frame_height=manifest.frame_height,
-                frame_width=manifest.frame_width,
-                logits=layout if artefact.tail == "logits" else None,
-            )
-            on_failure.callback(backend.close)
-            segmenter = cls(manifest, backend)
-            # Engines plan memory and choose kernels in their first call; only the second one is typical.
-            segmenter.segment(frames[0])
-            agreement = segmenter._golden_agreement(frames, labels)
-            _require_golden(bundle, artefact, config.backend, agreement)
-            on_failure.pop_all()
+        for entry in manifest.files:
+            verified_path(bundle, entry)
+        backend = config.backend
+        golden = read_golden(bundle, manifest)
+        verified_ns = perf_counter_ns()
+        if isinstance(backend, AutoConfig):
+            open_one = partial(cls._open_contender, bundle, manifest, golden)
+            segmenter = open_fastest(bundle, manifest, backend, config.artefact, open_one, golden.frames)
+        else:
+            artefact = choose_artefact(bundle, manifest, config.artefact, backend)
+            segmenter = cls._open_contender(bundle, manifest, golden, Contender(backend, artefact))
+        choose_ns = perf_counter_ns() - verified_ns - sum(segmenter.opening.values())
+        segmenter.opening = {"verify": verified_ns - start_ns, "choose": choose_ns, **segmenter.opening}
         return segmenter
 
     def segment(self, frame: NDArray[np.uint8]) -> Segmentation:
@@ -111,12 +128,12 @@ class Segmenter:
             contiguous = self._contiguous
             np.copyto(contiguous[0], frame)
         copied_ns = perf_counter_ns()
-        labels, confidence = self._backend.infer(contiguous)
+        labels, confidence = self._engine.infer(contiguous)
         return Segmentation(labels[0], confidence[0], copied_ns - start_ns, perf_counter_ns() - copied_ns)
 
     def close(self) -> None:
         """Give back the engine's memory; may be repeated."""
-        self._backend.close()
+        self._engine.close()
 
     def __enter__(self) -> Self:
         """Return the segmenter itself."""
@@ -128,50 +145,36 @@ class Segmenter:
         """Close the segmenter."""
         self.close()
 
-    def _golden_agreement(self, frames: NDArray[np.uint8], labels: NDArray[np.uint8]) -> float:
+    @classmethod
+    def _open_contender(cls, bundle: Path, manifest: Manifest, golden: GoldenFrames, contender: Contender) -> Self:
+        artefact, config = contender.artefact, contender.backend
+        layout = LogitsLayout(len(manifest.classes), manifest.align_corners)
+        times_ns = [perf_counter_ns()]
+        with ExitStack() as on_failure:
+            engine = open_backend(
+                config,
+                bundle / artefact.file,
+                frame_height=manifest.frame_height,
+                frame_width=manifest.frame_width,
+                logits=layout if artefact.tail == "logits" else None,
+                engine_info=artefact.engine,
+            )
+            on_failure.callback(engine.close)
+            segmenter = cls(manifest, engine, artefact=artefact, config=config)
+            times_ns.append(perf_counter_ns())
+            # Engines plan memory and choose kernels in their first call; only the second one is typical.
+            segmenter.segment(golden.frames[0])
+            times_ns.append(perf_counter_ns())
+            require_golden(bundle, artefact, config, segmenter._golden_agreement(golden))
+            times_ns.append(perf_counter_ns())
+            on_failure.pop_all()
+        stages = zip(("load", "warm_up", "golden"), pairwise(times_ns), strict=True)
+        segmenter.opening = {stage: end_ns - begin_ns for stage, (begin_ns, end_ns) in stages}
+        return segmenter
+
+    def _golden_agreement(self, golden: GoldenFrames) -> float:
         num_equal = sum(
             int(np.count_nonzero(self.segment(frame).labels == expected))
-            for frame, expected in zip(frames, labels, strict=True)
+            for frame, expected in zip(golden.frames, golden.labels, strict=True)
         )
-        return num_equal / labels.size
-
-
-def _require_golden(bundle: Path, artefact: Artefact, backend: BackendConfig, agreement: float) -> None:
-    # Nothing less than equality is known of an artefact whose manifest does not say how it did.
-    at_export = 1.0 if artefact.golden_agreement is None else artefact.golden_agreement
-    margin = agreement_margin(artefact, backend)
-    if agreement < at_export - margin:
-        no_vnni = "; on a CPU without VNNI, INT8 needs export.int8.reduce_range" if artefact.precision == "int8" else ""
-        raise BackendError(
-            f"bundle {bundle} gives other labels here than at export: {artefact.file} with backend.provider="
-            f"{backend.provider} has label agreement {agreement:.6f} on its golden frames, expected at least "
-            f"{at_export - margin:.6g} ({at_export:.6f} at export, less {margin:g} for rounding); use another "
-            f"backend, engine version or artefact, or export the bundle again{no_vnni}"
-        )
-
-
-def _read_golden(bundle: Path, manifest: Manifest) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    golden = manifest.golden
-    shape = (golden.num_frames, manifest.frame_height, manifest.frame_width)
-    frames = _read_array(bundle, golden.frames, (*shape, 3))
-    labels = _read_array(bundle, golden.labels, shape)
-    if labels.max() >= len(manifest.classes):
-        raise BundleError(
-            f"bundle {bundle}: {golden.labels.file} holds class id {labels.max()}, but the manifest lists "
-            f"{len(manifest.classes)} classes; export it again"
-        )
-    return frames, labels
-
-
-def _read_array(bundle: Path, entry: BundleFile, shape: tuple[int, ...]) -> NDArray[np.uint8]:
-    try:
-        with (bundle / entry.file).open("rb") as file:
-            array: NDArray[np.uint8] = np.lib.format.read_array(file, allow_pickle=False)
-    except (OSError, ValueError) as error:
-        raise BundleError(f"bundle {bundle}: {entry.file} is not an .npy file ({error}); export it again") from error
-    if array.dtype != np.uint8 or array.shape != shape:
-        raise BundleError(
-            f"bundle {bundle}: {entry.file} holds {array.dtype} {array.shape}; the manifest promises uint8 {shape}; "
-            "export it again"
-        )
-    return array
+        return num_equal / golden.labels.size

@@ -1,11 +1,19 @@
 """Which artefact of a bundle an engine serves, and how many golden labels it must repeat."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import assert_never
+from typing import Literal, assert_never
 
 from runtime.errors import BundleError
-from runtime.manifest import Artefact, Manifest, Precision
-from runtime.settings import BackendConfig, CpuConfig, CudaConfig, OpenVinoConfig
+from runtime.manifest import Artefact, Format, Manifest, Precision
+from runtime.settings import (
+    BackendConfig,
+    CpuConfig,
+    CudaConfig,
+    OpenVinoConfig,
+    TensorRtConfig,
+    TensorRtEpConfig,
+)
 
 __all__ = [
     "FP32_MARGIN",
@@ -13,10 +21,11 @@ __all__ = [
     "LOW_PRECISION_MARGIN",
     "agreement_margin",
     "choose_artefact",
+    "format_served",
     "why_not_served",
 ]
 
-DEFAULT_ARTEFACT = "fp32.onnx"
+DEFAULT_ARTEFACTS: Mapping[Format, str] = {"onnx": "fp32.onnx", "tensorrt": "fp32.engine"}
 
 # Engines round differently, and a pixel on the border of two classes may flip; in float32 one in ten thousand may.
 FP32_MARGIN = 1e-4
@@ -35,13 +44,13 @@ def choose_artefact(bundle: Path, manifest: Manifest, name: str | None, backend:
     Args:
         bundle: for the message.
         manifest: what the bundle holds.
-        name: the artefact's file; None takes fp32.onnx.
+        name: the artefact's file; None takes the one in float32.
         backend: the engine.
 
     Raises:
         BundleError: it is not there, or the engine does not serve it; the message lists what there is.
     """
-    name = name or DEFAULT_ARTEFACT
+    name = name or DEFAULT_ARTEFACTS[format_served(backend)]
     reasons = {artefact.file: why_not_served(artefact, backend) for artefact in manifest.artefacts}
     for artefact in manifest.artefacts:
         if artefact.file == name and reasons[name] is None:
@@ -57,10 +66,16 @@ def choose_artefact(bundle: Path, manifest: Manifest, name: str | None, backend:
     )
 
 
+def format_served(backend: BackendConfig) -> Literal["onnx", "tensorrt"]:
+    """The format of the artefacts that an engine takes."""
+    return "tensorrt" if isinstance(backend, TensorRtConfig) else "onnx"
+
+
 def why_not_served(artefact: Artefact, backend: BackendConfig) -> str | None:
     """Why an engine does not serve an artefact; None where it does."""
-    if artefact.format != "onnx":
-        return f"the runtime serves ONNX, and this is {artefact.format}"
+    if artefact.format != format_served(backend):
+        served = "engines of TensorRT" if isinstance(backend, TensorRtConfig) else "ONNX"
+        return f"the backend serves {served}, and this is {artefact.format}"
     if not artefact.parity:
         return f"it was never compared with its network ({artefact.not_run})"
     match backend:
@@ -70,6 +85,12 @@ def why_not_served(artefact: Artefact, backend: BackendConfig) -> str | None:
             return None
         case CudaConfig():
             return None
+        case TensorRtEpConfig():
+            if artefact.quantization is not None and artefact.quantization.scheme == "u8s8":
+                return "its integers are unsigned (u8s8), and TensorRT takes signed ones (s8s8)"
+            return None
+        case TensorRtConfig():
+            return "the manifest does not say what built it" if artefact.engine is None else None
         case OpenVinoConfig():
             return _why_not_openvino(artefact.precision, backend.precision)
         case _:

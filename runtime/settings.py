@@ -1,10 +1,19 @@
 """Settings of `python -m runtime`: the `runtime` section of a run file."""
 
 from pathlib import Path
-from typing import Annotated, Literal
 
-from pydantic import Field, NonNegativeInt, PositiveInt
+from pydantic import Field
 
+from runtime.backends.config import (
+    AnyBackendConfig,
+    AutoConfig,
+    BackendConfig,
+    CpuConfig,
+    CudaConfig,
+    OpenVinoConfig,
+    TensorRtConfig,
+    TensorRtEpConfig,
+)
 from runtime.config import StrictModel
 from runtime.drift.config import DriftConfig
 from runtime.harvest.config import HarvestConfig
@@ -16,44 +25,24 @@ from runtime.sources.config import SourceConfig
 from runtime.supervisor.config import SupervisorConfig
 from runtime.swap.config import SwapConfig
 
-__all__ = ["BackendConfig", "CpuConfig", "CudaConfig", "OpenVinoConfig", "RuntimeConfig"]
-
-
-class CpuConfig(StrictModel):
-    """ONNX Runtime on the CPU; `threads` None takes every physical core."""
-
-    provider: Literal["cpu"] = "cpu"
-    threads: PositiveInt | None = None
-
-
-class CudaConfig(StrictModel):
-    """ONNX Runtime on one NVIDIA GPU; an operator that the GPU cannot run is an error, never a silent CPU node."""
-
-    provider: Literal["cuda"] = "cuda"
-    device_id: NonNegativeInt = 0
-
-
-class OpenVinoConfig(StrictModel):
-    """OpenVINO on the CPU; `threads` None takes every physical core.
-
-    `precision` is that of whatever the artefact has in float: OpenVINO would choose bf16 by itself where the CPU has
-    it, and give other labels on another CPU.
-    """
-
-    provider: Literal["openvino"] = "openvino"
-    precision: Literal["fp32", "bf16"] = "fp32"
-    threads: PositiveInt | None = None
-
-
-BackendConfig = Annotated[CpuConfig | CudaConfig | OpenVinoConfig, Field(discriminator="provider")]
+__all__ = [
+    "AutoConfig",
+    "BackendConfig",
+    "CpuConfig",
+    "CudaConfig",
+    "OpenVinoConfig",
+    "RuntimeConfig",
+    "TensorRtConfig",
+    "TensorRtEpConfig",
+]
 
 
 class RuntimeConfig(StrictModel):
     """How a bundle is opened, and how `python -m runtime serve` runs it."""
 
-    backend: BackendConfig = CpuConfig()
+    backend: AnyBackendConfig = CpuConfig()
     artefact: str | None = None
-    """File of the bundle to serve; None takes fp32.onnx."""
+    """File of the bundle to serve; None takes the one in float32, or, with `provider: auto`, the fastest."""
     public_key: Path | None = None
     """PEM file of the key that must have signed the bundle; None asks for no signature."""
     overlay_opacity: float = Field(default=0.5, ge=0.0, le=1.0)

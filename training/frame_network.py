@@ -58,7 +58,8 @@ class FrameNetwork(nn.Module):
     """(N, H, W, 3) uint8 RGB frames -> labels and confidence, both (N, H, W) uint8.
 
     Labels are the argmax of the logits upsampled to the frame. Confidence is the largest class probability,
-    taken at logit resolution (19 exponentials per cell, not per pixel), upsampled and scaled to 0..255.
+    taken at logit resolution (19 exponentials per cell, not per pixel), upsampled and scaled to 0..255. It is 0 around
+    logits that are NaN or infinite, which nothing finite gives.
     """
 
     def __init__(
@@ -103,6 +104,8 @@ class FrameNetwork(nn.Module):
         logits, align_corners = self.network.logits(image).float(), self.network.align_corners
         labels = upsample(logits, self.frame_hw, align_corners=align_corners).argmax(dim=1).to(torch.uint8)
         certainty = logits.softmax(dim=1).amax(dim=1, keepdim=True)
+        # NaN where any logit is NaN or infinite, else 0: not every engine's maximum of 19 passes on one NaN.
+        certainty = certainty + (logits * 0.0).sum(dim=1, keepdim=True)
         certainty = upsample(certainty, self.frame_hw, align_corners=align_corners)
         confidence = (certainty * 255.0).round().squeeze(1).to(torch.uint8)
         return Stages(image, logits, labels, confidence)

@@ -11,9 +11,10 @@ import torch
 from export.config import TensorRtConfig
 from export.tensorrt.cache import attach_timings, keep_engine, keep_timings, reuse_engine
 from export.tensorrt.fingerprint import engine_info
-from export.tensorrt.library import EngineLibrary, find_engine_library
 from export.tensorrt.network import add_static_profile, parse, require_precision
 from export.tensorrt.progress import build_progress
+from runtime.backends.tensorrt.gpu import AMPERE
+from runtime.backends.tensorrt.library import EngineLibrary, find_engine_library, said
 from runtime.command import say
 from runtime.errors import BackendError, ConfigError
 from runtime.files import replacing, sha256_of
@@ -22,7 +23,6 @@ from runtime.manifest import EngineInfo, Precision
 __all__ = ["build_engine"]
 
 MIB = 1 << 20
-AMPERE = (8, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +129,7 @@ def _builder(library: EngineLibrary, logger: Any) -> Any:
     try:
         return library.module.Builder(logger)
     except TypeError as error:  # pybind11's way to say that the C++ side returned nothing
-        raise BackendError(f"{library.title} cannot start a builder: {_said(logger)}") from error
+        raise BackendError(f"{library.title} cannot start a builder: {said(logger)}") from error
 
 
 def _settings(library: EngineLibrary, builder: Any, config: TensorRtConfig, target: Target) -> Any:
@@ -185,14 +185,10 @@ def _build(
         settings.progress_monitor = None
     del timings
     if engine is None:
-        raise BackendError(f"{library.title} cannot build {model.name}: {_said(logger)}")
+        raise BackendError(f"{library.title} cannot build {model.name}: {said(logger)}")
     for line in dict.fromkeys(logger.lines):
         say(f"{library.title} on {path.name}: {line}")
     return engine
-
-
-def _said(logger: Any) -> str:
-    return "; ".join(logger.lines) or "it gave no reason"
 
 
 def _numbers(capability: str) -> tuple[int, ...]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from export.tensorrt.fingerprint import describe_differences, different_parts, fingerprint_parts
-from export.tensorrt.library import EngineLibrary
+from runtime.backends.tensorrt.library import EngineLibrary
 from runtime.command import say
 from runtime.errors import BackendError
 from runtime.files import replacing, sha256_of, writable_folder, write_json

@@ -5,7 +5,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from export.tensorrt.library import EngineLibrary
+from runtime.backends.tensorrt.library import EngineLibrary
 from runtime.manifest import EngineInfo, Precision
 
 __all__ = ["describe_differences", "different_parts", "engine_info", "fingerprint_parts"]

@@ -4,7 +4,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from export.tensorrt.library import EngineLibrary
+from runtime.backends.tensorrt.library import EngineLibrary
 from runtime.errors import BackendError, GateError
 from runtime.manifest import Precision
 

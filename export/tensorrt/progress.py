@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from export.tensorrt.library import EngineLibrary
+from runtime.backends.tensorrt.library import EngineLibrary
 from runtime.command import progress
 
 __all__ = ["build_progress"]

@@ -7,11 +7,21 @@ from typing import Protocol, assert_never
 import numpy as np
 from numpy.typing import NDArray
 
+from runtime.backends import ort_providers
+from runtime.backends.config import (
+    BackendConfig,
+    CpuConfig,
+    CudaConfig,
+    OpenVinoConfig,
+    TensorRtConfig,
+    TensorRtEpConfig,
+)
 from runtime.backends.engine import Engine, HostTail, LabelsInGraph
 from runtime.backends.openvino import OpenVinoEngine
 from runtime.backends.ort import OnnxRuntimeEngine
+from runtime.backends.tensorrt.engine import TensorRtEngine
 from runtime.backends.tensors import LogitsLayout
-from runtime.settings import BackendConfig, CpuConfig, CudaConfig, OpenVinoConfig
+from runtime.manifest import EngineInfo
 
 __all__ = ["Backend", "LogitsLayout", "open_backend"]
 
@@ -39,22 +49,29 @@ class Backend(Protocol):
 
 
 def open_backend(
-    config: BackendConfig, model: Path, *, frame_height: int, frame_width: int, logits: LogitsLayout | None = None
+    config: BackendConfig,
+    model: Path,
+    *,
+    frame_height: int,
+    frame_width: int,
+    logits: LogitsLayout | None = None,
+    engine_info: EngineInfo | None = None,
 ) -> Backend:
-    """Load an ONNX artefact into the engine that the config names.
+    """Load an artefact into the engine that the config names.
 
     Args:
         config: which engine, and its options.
-        model: a self-contained ONNX file; the caller has verified its content.
+        model: a self-contained ONNX file, or an engine of TensorRT; the caller has verified its content.
         frame_height: height that the artefact must take, in pixels.
         frame_width: width that the artefact must take, in pixels.
         logits: for an artefact of tail `logits`, how they lie; the host then makes labels and confidence of them.
+        engine_info: what the manifest says of an engine of TensorRT.
 
     Raises:
         BackendError: the engine is not installed, cannot do what the config asks, or refuses the artefact.
     """
     frame_hw = (frame_height, frame_width)
-    engine = _open_engine(config, model, frame_hw, logits)
+    engine = _open_engine(config, model, frame_hw, logits, engine_info)
     with ExitStack() as on_failure:
         on_failure.callback(engine.close)
         backend = LabelsInGraph(engine) if logits is None else HostTail(engine, frame_hw, logits)
@@ -62,13 +79,27 @@ def open_backend(
     return backend
 
 
-def _open_engine(config: BackendConfig, model: Path, frame_hw: tuple[int, int], logits: LogitsLayout | None) -> Engine:
+def _open_engine(
+    config: BackendConfig,
+    model: Path,
+    frame_hw: tuple[int, int],
+    logits: LogitsLayout | None,
+    engine_info: EngineInfo | None,
+) -> Engine:
     match config:
-        case CpuConfig():
-            return OnnxRuntimeEngine(model, frame_hw, logits, threads=config.threads)
-        case CudaConfig():
-            return OnnxRuntimeEngine(model, frame_hw, logits, cuda_device_id=config.device_id)
-        case OpenVinoConfig():
-            return OpenVinoEngine(model, frame_hw, logits, precision=config.precision, threads=config.threads)
+        case CpuConfig(threads=threads, is_spinning=is_spinning):
+            provider = ort_providers.cpu()
+            return OnnxRuntimeEngine(
+                model, frame_hw, logits, provider=provider, threads=threads, is_spinning=is_spinning
+            )
+        case CudaConfig(device_id=device_id):
+            return OnnxRuntimeEngine(model, frame_hw, logits, provider=ort_providers.cuda(device_id))
+        case TensorRtEpConfig(device_id=device_id, cache=cache):
+            return OnnxRuntimeEngine(model, frame_hw, logits, provider=ort_providers.tensorrt(device_id, cache))
+        case TensorRtConfig(device_id=device_id, cuda_graph=cuda_graph):
+            assert engine_info is not None
+            return TensorRtEngine(model, engine_info, frame_hw, logits, device_id=device_id, cuda_graph=cuda_graph)
+        case OpenVinoConfig(precision=precision, threads=threads):
+            return OpenVinoEngine(model, frame_hw, logits, precision=precision, threads=threads)
         case _:
             assert_never(config)

@@ -1,4 +1,4 @@
-"""ONNX Runtime on the CPU or on CUDA, exactly as asked: a fallback is an error."""
+"""ONNX Runtime with one execution provider, exactly as asked: a fallback is an error."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from runtime.backends.ort_providers import Provider
 from runtime.backends.tensors import LogitsLayout, Tensors, check_tensors, read_model
 from runtime.errors import BackendError
 
@@ -22,8 +23,9 @@ class OnnxRuntimeEngine:
         model: a self-contained ONNX file.
         frame_hw: frame size that the model must take.
         logits: what the model gives instead of labels and confidence; None where it gives those.
+        provider: what computes.
         threads: CPU threads; None takes every physical core.
-        cuda_device_id: the GPU to use; None stays on the CPU.
+        is_spinning: whether idle threads keep their cores busy for a while.
 
     Attributes:
         outputs: see `Engine.outputs`.
@@ -38,18 +40,18 @@ class OnnxRuntimeEngine:
         frame_hw: tuple[int, int],
         logits: LogitsLayout | None = None,
         *,
+        provider: Provider,
         threads: int | None = None,
-        cuda_device_id: int | None = None,
+        is_spinning: bool = False,
     ) -> None:
-        on_cuda = cuda_device_id is not None
-        ort = _import_onnxruntime("gpu" if on_cuda else "cpu")
-        if on_cuda:
-            _require_cuda(ort)
-        self._session: Any = _open_session(ort, model, threads=threads, cuda_device_id=cuda_device_id)
+        ort = _import_onnxruntime(provider)
+        _require_offered(ort, provider)
+        options = _options(ort, provider, threads, is_spinning=is_spinning)
+        self._session: Any = _open_session(ort, model, options, provider)
         check_tensors(model, _tensors((*self._session.get_inputs(), *self._session.get_outputs())), frame_hw, logits)
-        device = ("cuda", cuda_device_id) if on_cuda else ("cpu", 0)
         # A frame bound as a numpy array would be copied to a GPU once, at binding, and stay the first frame
         # for ever; a value on the device is overwritten for each frame instead, the same way on both devices.
+        device = ("cpu", 0) if provider.cuda_device_id is None else ("cuda", provider.cuda_device_id)
         self._frame: Any = ort.OrtValue.ortvalue_from_shape_and_type((1, *frame_hw, 3), np.uint8, *device)
         self._binding: Any = self._session.io_binding()
         self._binding.bind_ortvalue_input("frame", self._frame)
@@ -75,49 +77,50 @@ class OnnxRuntimeEngine:
         self._binding = self._frame = self._session = None
 
 
-def _import_onnxruntime(extra: str) -> Any:
+def _import_onnxruntime(provider: Provider) -> Any:
     try:
         import onnxruntime
     except ImportError as error:
         raise BackendError(
-            f"ONNX Runtime cannot be imported ({error}); install it with `pip install 'iapc[{extra}]'`"
+            f"ONNX Runtime cannot be imported ({error}); install it with `pip install 'iapc[{provider.extra}]'`"
         ) from error
     return onnxruntime
 
 
-def _require_cuda(ort: Any) -> None:
+def _require_offered(ort: Any, provider: Provider) -> None:
     available = ort.get_available_providers()
-    if "CUDAExecutionProvider" not in available:
+    if provider.name not in available:
         raise BackendError(
-            f"provider cuda was asked for, but this ONNX Runtime offers only {', '.join(available)}; run "
-            "`pip uninstall onnxruntime` and `pip install 'iapc[gpu]'`, or set backend.provider to cpu"
+            f"provider {provider.title} was asked for, but this ONNX Runtime offers only {', '.join(available)}; run "
+            f"`pip uninstall onnxruntime` and `pip install 'iapc[{provider.extra}]'`, or set backend.provider to cpu"
         )
 
 
-def _open_session(ort: Any, model: Path, *, threads: int | None, cuda_device_id: int | None) -> Any:
+def _options(ort: Any, provider: Provider, threads: int | None, *, is_spinning: bool) -> Any:
     options = ort.SessionOptions()
     options.inter_op_num_threads = 1
     if threads is not None:
         options.intra_op_num_threads = threads
-    if cuda_device_id is None:
-        provider, provider_options = "CPUExecutionProvider", {}
-    else:
-        provider, provider_options = "CUDAExecutionProvider", {"device_id": str(cuda_device_id)}
+    options.add_session_config_entry("session.intra_op.allow_spinning", str(int(is_spinning)))
+    if provider.cuda_device_id is not None:
         options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
+    return options
+
+
+def _open_session(ort: Any, model: Path, options: Any, provider: Provider) -> Any:
     content = read_model(model)
+    providers = [(provider.name, dict(provider.options(content)))]
     try:
-        session = ort.InferenceSession(
-            content, options, providers=[(provider, provider_options)], enable_fallback=False
-        )
+        session = ort.InferenceSession(content, options, providers=providers, enable_fallback=False)
     except Exception as error:  # ONNX Runtime's exceptions share no base but Exception
         raise BackendError(
-            f"ONNX Runtime cannot open {model} with {provider}: {error}; export the bundle again, "
+            f"ONNX Runtime cannot open {model} with {provider.name}: {error}; {provider.needs}export the bundle again, "
             "or choose another backend.provider"
         ) from error
-    if session.get_providers()[0] != provider:
+    if session.get_providers()[0] != provider.name:
         raise BackendError(
-            f"ONNX Runtime opened {model} with {', '.join(session.get_providers())} instead of {provider}; "
-            "check the GPU driver and CUDA libraries, or choose another backend.provider"
+            f"ONNX Runtime opened {model} with {', '.join(session.get_providers())} instead of {provider.name}; "
+            f"{provider.needs}choose another backend.provider"
         )
     return session
 

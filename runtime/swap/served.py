@@ -1,21 +1,15 @@
 """The bundle in service: what the loop asks for labels, and what opens its engine again."""
 
-import hashlib
 from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 
+from runtime.bundle import bundle_id_of
 from runtime.health.reasons import Health
-from runtime.manifest import Manifest
 from runtime.segmenter import Segmentation, Segmenter
 
 __all__ = ["Served", "bundle_id_of"]
-
-
-def bundle_id_of(manifest: Manifest) -> str:
-    """What tells one bundle from another: the SHA-256 of everything its manifest says, file hashes among it."""
-    return hashlib.sha256(manifest.model_dump_json().encode()).hexdigest()
 
 
 class Served:

@@ -4,7 +4,7 @@ import pytest
 
 from runtime.config import load_config, nearest
 from runtime.errors import ConfigError
-from runtime.settings import CpuConfig, CudaConfig, RuntimeConfig
+from runtime.settings import AutoConfig, CpuConfig, CudaConfig, RuntimeConfig, TensorRtEpConfig
 
 
 def load(folder: Path, text: str, *overrides: str) -> RuntimeConfig:
@@ -27,6 +27,21 @@ def test_override_replaces_one_key_of_the_file(tmp_path: Path) -> None:
     text = "runtime: {overlay_opacity: 0.25, backend: {provider: cpu, threads: 2}}"
     config = load(tmp_path, text, "backend.threads=3")
     assert config == RuntimeConfig(backend=CpuConfig(threads=3), overlay_opacity=0.25)
+
+
+def test_choice_may_be_left_to_a_race() -> None:
+    chosen = load_config(None, "runtime", RuntimeConfig, ["backend.provider=auto", "backend.race_s=1"])
+    assert chosen.backend == AutoConfig(race_s=1.0)
+    with pytest.raises(ConfigError, match=r"unknown key 'backend\.auto\.race'; did you mean 'race_s'"):
+        load_config(None, "runtime", RuntimeConfig, ["backend.provider=auto", "backend.race=1"])
+
+
+def test_caches_lie_in_the_users_cache_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert AutoConfig().cache == tmp_path / "iapc" / "races.json"
+    assert TensorRtEpConfig().cache == tmp_path / "iapc" / "tensorrt_ep"
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    assert AutoConfig().cache == Path.home() / ".cache" / "iapc" / "races.json"
 
 
 def test_config_cannot_be_changed_after_loading() -> None:

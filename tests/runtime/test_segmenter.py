@@ -1,6 +1,7 @@
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -67,6 +68,17 @@ def test_latency_is_the_sum_of_its_parts(bundle: Path, striped_frame: Frame) -> 
         result = segmenter.segment(striped_frame)
     assert result.infer_ns > 0
     assert result.latency_ns == result.copy_ns + result.infer_ns
+
+
+def test_segmenter_says_what_serves_and_how_long_opening_took(bundle: Path) -> None:
+    start_ns = time.perf_counter_ns()
+    with Segmenter.open(bundle, RuntimeConfig(backend=CpuConfig(threads=1))) as segmenter:
+        all_ns = time.perf_counter_ns() - start_ns
+        assert list(segmenter.opening) == ["verify", "choose", "load", "warm_up", "golden"]
+        assert all(stage_ns > 0 for stage_ns in segmenter.opening.values())
+        assert sum(segmenter.opening.values()) <= all_ns
+        assert segmenter.backend == CpuConfig(threads=1)
+        assert segmenter.artefact == segmenter.manifest.artefacts[0]
 
 
 @pytest.mark.usefixtures("no_engine")
@@ -142,7 +154,7 @@ def test_artefact_that_is_not_there_is_refused_with_those_that_are(
         Segmenter.open(bundle, RuntimeConfig(artefact="int8-cpu.onnx"))
     assert (
         "has no artefact int8-cpu.onnx. With backend.provider=cpu it serves fp32.onnx, fp32-logits.onnx (not "
-        "bf16.onnx: ONNX Runtime has no bf16 convolution for CPUs; fp32.pt2: the runtime serves ONNX, and this is "
+        "bf16.onnx: ONNX Runtime has no bf16 convolution for CPUs; fp32.pt2: the backend serves ONNX, and this is "
         "pt2); set runtime.artefact to one that is served"
     ) in str(refusal.value)
 

@@ -10,7 +10,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from export.tensorrt.library import EngineLibrary, find_engine_library
+from runtime.backends.tensorrt.library import EngineLibrary, find_engine_library
 from runtime.errors import BackendError
 from runtime.manifest import Precision
 

@@ -9,8 +9,8 @@ from onnx import TensorProto, helper
 from export.config import TensorRtConfig
 from export.onnx_from_torch import onnx_from_torch
 from export.tensorrt.build import build_engine
-from export.tensorrt.library import EngineLibrary
-from export.tensorrt.plan import read_plan
+from runtime.backends.tensorrt.library import EngineLibrary
+from runtime.backends.tensorrt.plan import read_plan
 from runtime.errors import BackendError, ConfigError, GateError
 from runtime.files import sha256_of
 from runtime.manifest import Precision

@@ -8,7 +8,7 @@ import pytest
 from export.config import TensorRtConfig
 from export.tensorrt.build import build_engine
 from export.tensorrt.cache import attach_timings, keep_timings
-from export.tensorrt.library import EngineLibrary
+from runtime.backends.tensorrt.library import EngineLibrary
 from runtime.manifest import EngineInfo
 
 pytestmark = pytest.mark.tensorrt

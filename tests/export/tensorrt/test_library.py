@@ -1,12 +1,8 @@
-import sys
+from runtime.backends.tensorrt.library import EngineLibrary
 
-import pytest
-
-from export.tensorrt.library import EngineLibrary, find_engine_library, open_engine_library
-from runtime.errors import BackendError
-
-# What export/tensorrt uses. The bindings of TensorRT 10.16.1.11 and 11.4.0.106, imported with empty libraries because
-# theirs need a GPU to be of use, had all of it too when this was written, and nothing of what TensorRT-RTX adds.
+# What export/tensorrt and runtime/backends/tensorrt use. The bindings of TensorRT 10.16.1.11 and 11.4.0.106, imported
+# with empty libraries because theirs need a GPU to be of use, had all of it too when this was written, and nothing of
+# what TensorRT-RTX adds.
 USED = {
     "": ["Builder", "OnnxParser", "Runtime", "__version__"],
     "Builder": ["build_serialized_network", "create_builder_config", "create_network", "create_optimization_profile"],
@@ -70,15 +66,3 @@ def test_library_has_everything_that_is_used(rtx: EngineLibrary) -> None:
         "Builder.no_such_method",
         "NoSuchClass.a",
     ]
-
-
-def test_missing_library_names_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    # The documented way to make an import fail.
-    monkeypatch.setitem(sys.modules, "tensorrt", None)
-    monkeypatch.setitem(sys.modules, "tensorrt_rtx_bindings", None)
-    with pytest.raises(BackendError, match=r"pip install 'iapc\[tensorrt\]'.*requirements-tensorrt-rtx\.txt"):
-        find_engine_library()
-    with pytest.raises(BackendError, match=r"TensorRT cannot be imported .*pip install 'iapc\[tensorrt\]'"):
-        open_engine_library("tensorrt")
-    with pytest.raises(BackendError, match=r"TensorRT-RTX cannot be imported .*requirements-tensorrt-rtx\.txt"):
-        open_engine_library("tensorrt_rtx")

@@ -1,8 +1,8 @@
 import pytest
 
 from export.tensorrt import progress as progress_module
-from export.tensorrt.library import EngineLibrary
 from export.tensorrt.progress import build_progress
+from runtime.backends.tensorrt.library import EngineLibrary
 
 pytestmark = pytest.mark.tensorrt
 

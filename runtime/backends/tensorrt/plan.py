@@ -5,7 +5,7 @@ import struct
 from dataclasses import dataclass
 from pathlib import Path
 
-from export.tensorrt.library import TITLES, LibraryName, find_engine_library, open_engine_library
+from runtime.backends.tensorrt.library import TITLES, LibraryName, find_engine_library, open_engine_library
 from runtime.errors import BackendError
 from runtime.manifest import EngineInfo
 

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from runtime.errors import BackendError
 
-__all__ = ["TITLES", "EngineLibrary", "LibraryName", "find_engine_library", "open_engine_library"]
+__all__ = ["TITLES", "EngineLibrary", "LibraryName", "find_engine_library", "open_engine_library", "said"]
 
 LibraryName = Literal["tensorrt", "tensorrt_rtx"]
 TITLES: Mapping[LibraryName, str] = {"tensorrt": "TensorRT", "tensorrt_rtx": "TensorRT-RTX"}
@@ -87,6 +87,11 @@ def open_engine_library(name: LibraryName) -> EngineLibrary:
         raise BackendError(
             f"{TITLES[name]} cannot be imported ({error}); install it with {HOW_TO_INSTALL[name]}"
         ) from error
+
+
+def said(logger: Any) -> str:
+    """What a library told its logger, for messages."""
+    return "; ".join(logger.lines) or "it gave no reason"
 
 
 def _import(name: LibraryName) -> EngineLibrary:
