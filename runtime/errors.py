@@ -11,6 +11,7 @@
     |-- FrameError             a frame the bundle cannot take
     |-- SourceError            a camera or stream that was lost
     |-- SinkError              a consumer of results that failed
+    |   `-- DiskFullError      it has no room left
     `-- GateError              exit status 3: an artefact that did not pass its gate
 
 A message says what was wrong, what was got, what was expected and how to fix it.
@@ -25,6 +26,7 @@ __all__ = [
     "CheckpointError",
     "ConfigError",
     "DataError",
+    "DiskFullError",
     "FrameError",
     "GateError",
     "IapcError",
@@ -81,6 +83,10 @@ class SourceError(IapcError):
 
 class SinkError(IapcError):
     """A consumer of results cannot be opened or failed on one; the loop goes on without that result in it."""
+
+
+class DiskFullError(SinkError):
+    """A consumer of results has no room left on its disk."""
 
 
 class GateError(IapcError):
