@@ -52,11 +52,13 @@ class Stages:
 class Counters:
     """Counts since the loop started; nothing is forgotten: captured = published + withheld + dropped + under way.
 
-    At most two frames are under way, one that waits and one in the network; after the end none is.
-    `num_captured` frames were read whole; `num_lost` are gaps in the camera's numbers; `num_refused` were corrupt, of
-    another size, or out of order; `num_dropped` were whole and overtaken by a newer one; `num_published` results went
-    out; `num_withheld` did not, because their output was not to be trusted; `num_late` were published after the
-    deadline; `num_restarts` of the engine; `num_swaps` of the bundle.
+    At most three frames are under way: one just read, one that waits, one in the network; after the end none is.
+
+    `num_captured` frames were read whole; `num_lost` are gaps in the camera's numbers, which a corrupt frame leaves
+    too; `num_refused` were corrupt, of another size, or out of order; `num_dropped` were whole and overtaken by a newer
+    one, or waited when the loop ended; `num_published` results went out; `num_withheld` did not, because their output
+    was not to be trusted; `num_late` were published after the deadline; `num_restarts` of the engine; `num_swaps` of
+    the bundle.
     """
 
     num_captured: int = 0

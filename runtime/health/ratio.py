@@ -22,7 +22,7 @@ class Ratio:
 
     def __init__(self, num_frames: int, limit: float) -> None:
         self._num_frames, self._limit = num_frames, limit
-        self.forget()
+        self.value, self.is_exceeded = 0.0, False
 
     def count(self, *, happened: bool) -> None:
         """One more frame."""

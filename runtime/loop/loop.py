@@ -117,13 +117,15 @@ class Loop:
             Exception: whatever else ended a thread, which is a bug of a source or sink, or ours.
         """
         self._publisher.bundle_id = self._served.bundle_id
-        self._publisher.pulse()
-        try:
-            for thread in self._threads:
-                thread.start()
-            self._segment_all()
-        finally:
-            hung = self._finish()
+        with Collector(is_automatic=self._config.is_collecting, now_ns=self._now_ns) as collector:
+            self._monitor.await_frames()
+            self._publisher.pulse()
+            try:
+                for thread in self._threads:
+                    thread.start()
+                self._segment_all(collector)
+            finally:
+                hung = self._finish()
         for thread in self._threads:
             if thread.error is not None:
                 raise thread.error
@@ -137,18 +139,17 @@ class Loop:
         """End after the frame under way; from any thread or signal handler."""
         self._stopping.set()
 
-    def _segment_all(self) -> None:
-        with Collector(is_automatic=self._config.is_collecting, now_ns=self._now_ns) as collector:
-            while not (self._stopping.is_set or self._newest.is_exhausted):
-                self._lease.renew("changing the bundle", self._monitor.config.stall_ms)
-                self._served.settle(self._monitor.health())
-                self._publisher.bundle_id = self._served.bundle_id
-                self.tally.num_swaps = self._served.num_swaps
-                collector.collect_if_due()
-                self._lease.end()
-                slot = self._newest.take(self._heartbeat_s)
-                if slot is not None:
-                    self._segment(slot)
+    def _segment_all(self, collector: Collector) -> None:
+        while not (self._stopping.is_set or self._newest.is_exhausted):
+            self._lease.renew("changing the bundle", self._monitor.config.stall_ms)
+            self._served.settle(self._monitor.health())
+            self._publisher.bundle_id = self._served.bundle_id
+            self.tally.num_swaps = self._served.num_swaps
+            collector.collect_if_due()
+            self._lease.end()
+            slot = self._newest.take(self._heartbeat_s)
+            if slot is not None:
+                self._segment(slot)
 
     def _segment(self, slot: Slot) -> None:
         slot.taken_ns = self._now_ns()

@@ -67,7 +67,6 @@ class Reader(Thread):
 
     def run(self) -> None:
         """Read; see the class."""
-        self._monitor.await_frames()
         try:
             while not self._is_read():
                 self.lease.end()
@@ -132,16 +131,17 @@ class Reader(Thread):
             FrameError: it came before.
             _ClockError: its time cannot be.
         """
-        if captured.frame_id == self._last_id:
+        last_id, self._last_id = self._last_id, captured.frame_id
+        if captured.frame_id == last_id:
             raise FrameError(f"frame number {captured.frame_id} came twice")
+        if last_id != NOTHING.frame_id:
+            self._tally.num_lost += max(0, captured.frame_id - last_id - 1)
         since_ms, ahead_ms = (self._last_ns - captured.captured_ns) / 1e6, (captured.captured_ns - now_ns) / 1e6
         if since_ms >= 0:
             raise _ClockError(f"frame {captured.name} was captured {since_ms:.1f} ms before the last one")
         if ahead_ms > FUTURE_NS / 1e6:
             raise _ClockError(f"frame {captured.name} was captured {ahead_ms:.1f} ms from now")
-        if self._last_id != NOTHING.frame_id:
-            self._tally.num_lost += max(0, captured.frame_id - self._last_id - 1)
-        self._last_id, self._last_ns, self._num_jumped = captured.frame_id, captured.captured_ns, 0
+        self._last_ns, self._num_jumped = captured.captured_ns, 0
 
     def _watch_pixels(self, slot: Slot) -> None:
         is_repeated = self._last is not None and is_same(slot.frame, self._last.frame)
