@@ -26,8 +26,8 @@ from runtime.errors import BackendError, NotFiniteError, SinkError, SourceError
 from runtime.health.monitor import Monitor
 from runtime.health.reasons import Reason
 from runtime.loop.backoff import Backoff
-from runtime.loop.collector import Collector
 from runtime.loop.config import LoopConfig
+from runtime.loop.interpreter import Interpreter
 from runtime.loop.mailbox import Mailbox
 from runtime.loop.outlet import Outlet
 from runtime.loop.output_check import OutputCheck
@@ -117,13 +117,13 @@ class Loop:
             Exception: whatever else ended a thread, which is a bug of a source or sink, or ours.
         """
         self._publisher.bundle_id = self._served.bundle_id
-        with Collector(is_automatic=self._config.is_collecting, now_ns=self._now_ns) as collector:
+        with Interpreter(is_collecting=self._config.is_collecting, now_ns=self._now_ns) as interpreter:
             self._monitor.await_frames()
             self._publisher.pulse()
             try:
                 for thread in self._threads:
                     thread.start()
-                self._segment_all(collector)
+                self._segment_all(interpreter)
             finally:
                 hung = self._finish()
         for thread in self._threads:
@@ -139,13 +139,13 @@ class Loop:
         """End after the frame under way; from any thread or signal handler."""
         self._stopping.set()
 
-    def _segment_all(self, collector: Collector) -> None:
+    def _segment_all(self, interpreter: Interpreter) -> None:
         while not (self._stopping.is_set or self._newest.is_exhausted):
             self._lease.renew("changing the bundle", self._monitor.config.stall_ms)
             self._served.settle(self._monitor.health())
             self._publisher.bundle_id = self._served.bundle_id
             self.tally.num_swaps = self._served.num_swaps
-            collector.collect_if_due()
+            interpreter.collect_if_due()
             self._lease.end()
             slot = self._newest.take(self._heartbeat_s)
             if slot is not None:

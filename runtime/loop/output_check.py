@@ -1,16 +1,12 @@
 """What an output shows of the engine that made it: NaN behind the labels, or the answer to another frame."""
 
-import numpy as np
-from numpy.typing import NDArray
-
 from runtime.health.reasons import Reason
-from runtime.loop.slots import Slot, SlotPool, is_same
+from runtime.loop.slots import Slot, SlotPool, is_same, share_changed
 
 __all__ = ["OutputCheck"]
 
 # Two frames differ where this share of their values does: noise alone changes more, a compressed still picture less.
 MIN_CHANGED = 0.1
-SAMPLE_STEP = 61
 
 
 class OutputCheck:
@@ -43,7 +39,7 @@ class OutputCheck:
         last = self._last
         if last is None or not (is_same(slot.labels, last.labels) and is_same(slot.confidence, last.confidence)):
             self._num_repeated = 0
-        elif _is_other(slot.frame, last.frame):
+        elif share_changed(slot.frame, last.frame) >= MIN_CHANGED:
             # A camera that repeats itself is the reader's finding, and no fault of the engine.
             self._num_repeated += 1
         self._pool.share(slot)
@@ -58,8 +54,3 @@ class OutputCheck:
         if self._last is not None:
             self._pool.give_back(self._last)
             self._last = None
-
-
-def _is_other(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> bool:
-    is_changed = one.reshape(-1)[::SAMPLE_STEP] != other.reshape(-1)[::SAMPLE_STEP]
-    return bool(np.count_nonzero(is_changed) >= MIN_CHANGED * is_changed.size)

@@ -7,11 +7,11 @@ from numpy.typing import NDArray
 
 from runtime.result import Captured
 
-__all__ = ["NOTHING", "Slot", "SlotPool", "is_same"]
+__all__ = ["NOTHING", "Slot", "SlotPool", "is_same", "share_changed"]
 
 NOTHING = Captured(-1, -1, "")
-# Elements that are compared before all are.
-NUM_SAMPLES = 4096
+# Values that are compared before all are, or instead.
+NUM_SAMPLES = 512
 
 
 class Slot:
@@ -84,10 +84,16 @@ class SlotPool:
 
 def is_same(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> bool:
     """Whether two contiguous arrays of one shape are equal; quick where they are not alike at all."""
-    step = one.size // NUM_SAMPLES | 1
-    if not np.array_equal(one.reshape(-1)[::step], other.reshape(-1)[::step]):
-        return False
-    return np.array_equal(one, other)
+    return np.array_equal(_sampled(one), _sampled(other)) and np.array_equal(one, other)
+
+
+def share_changed(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:
+    """About which share of the values of two contiguous arrays of one shape differs."""
+    return float(np.count_nonzero(_sampled(one) != _sampled(other)) / _sampled(one).size)
+
+
+def _sampled(array: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return array.reshape(-1)[:: array.size // NUM_SAMPLES | 1]
 
 
 def _locked(array: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -1,8 +1,9 @@
 """A source that plays a script, an engine that fails when told to, and a sink that writes down what it saw."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from threading import Event
+from threading import Event, Thread
 from time import monotonic, monotonic_ns, sleep
 from types import SimpleNamespace
 from typing import cast
@@ -18,7 +19,6 @@ from runtime.loop.loop import Loop, NamedSink
 from runtime.manifest import Manifest
 from runtime.result import Captured, Counters, Result, Status
 from runtime.segmenter import Segmentation
-from runtime.sinks.sink import Sink
 from runtime.sources.source import Source
 from runtime.swap.served import Served
 
@@ -77,11 +77,18 @@ class When:
     condition: Callable[[], object]
 
 
-Step = Frame | When | Exception
+@dataclass(frozen=True)
+class Do:
+    """Something happens between two frames."""
+
+    action: Callable[[], object]
+
+
+Step = Frame | When | Do | Exception
 
 
 class ScriptedSource:
-    """Gives what its script says, each frame when all before it were dealt with.
+    """Gives what its script says, each frame when all before it were dealt with, where it waits for that.
 
     Attributes:
         taken_ns: when frames were truly taken, by what they say of themselves.
@@ -104,7 +111,9 @@ class ScriptedSource:
         if isinstance(step, Exception):
             into[...] = 0
             raise step
-        if isinstance(step, When):
+        if isinstance(step, Do):
+            step.action()
+        if isinstance(step, When | Do):
             return None
         into[...] = picture(step.number if step.shows is None else step.shows, into.shape[:2])
         now_ns = monotonic_ns()
@@ -259,7 +268,8 @@ def adds_up(counters: Counters) -> bool:
 class Rig:
     """A loop with its doubles.
 
-    `openings` are what opening the source gives, one after another; a source that is finished ends the loop.
+    `openings` are what opening the source gives, one after another; a source that is finished ends the loop. Where it
+    `is_paced`, each frame waits until the sink saw what became of all before it.
     """
 
     openings: list[Sequence[Step] | Exception]
@@ -269,6 +279,7 @@ class Rig:
     health: Mapping[str, object] = field(default_factory=dict)
     times: Mapping[str, object] = field(default_factory=dict)
     beat: Callable[[], None] = lambda: None
+    is_paced: bool = True
 
     def __post_init__(self) -> None:
         patient = {"no_frames_ms": 60_000, "stall_ms": 60_000, "ratio_frames": 5}
@@ -286,6 +297,19 @@ class Rig:
         assert adds_up(counters)
         return counters
 
+    @contextmanager
+    def stopping_when(self, condition: Callable[[], object]) -> Iterator[None]:
+        """Stops the loop as soon as this holds."""
+
+        def stop() -> None:
+            until(condition)
+            self.loop.stop()
+
+        stopper = Thread(target=stop)
+        stopper.start()
+        yield
+        stopper.join()
+
     def check(self) -> None:
         """What must hold however the loop ended."""
         nothing_stale(self.sink, self.taken_ns)
@@ -295,6 +319,8 @@ class Rig:
 
     def is_settled(self) -> bool:
         """Whether the recorder saw whatever became of every frame."""
+        if not self.is_paced:
+            return True
         tally = self.loop.tally
         return adds_up(tally.counters()) and tally.num_published == len(self.sink.seen)
 
@@ -331,8 +357,3 @@ class HangingSink(RecordingSink):
         if where == self._where:
             self.is_hanging.set()
             assert self.let_go.wait(PATIENCE_S)
-
-
-def as_sink(sink: RecordingSink) -> Sink:
-    """For the type checker: the double keeps the protocol."""
-    return sink

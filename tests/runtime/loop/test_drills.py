@@ -1,6 +1,6 @@
 """What goes wrong in a vehicle, and what whoever reads the labels saw of it, in order."""
 
-from threading import Event, Thread, current_thread, main_thread
+from threading import Event, current_thread, main_thread
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from runtime.result import Result
 from runtime.segmenter import Segmentation
 from tests.runtime.loop.doubles import (
     PATIENCE_S,
+    Do,
     FakeServed,
     Frame,
     HangingSink,
@@ -202,7 +203,7 @@ def test_slow_sink_delays_no_other_and_misses_counted_results() -> None:
     slow = HangingSink("write")
     rig = Rig([[]], others=[NamedSink("slow", slow)])
     many = [Frame(number) for number in range(1, 10)]
-    rig.openings[0] = [Frame(0), When(slow.is_hanging.is_set), *many, When(lambda: slow.let_go.set() or True)]
+    rig.openings[0] = [Frame(0), When(slow.is_hanging.is_set), *many, Do(slow.let_go.set)]
     rig.run()
     assert [seen.number for seen in rig.sink.seen] == list(range(10))
     # It gets the newest as soon as it is ready; only the first was older.
@@ -215,7 +216,7 @@ def test_slow_sink_that_nobody_watches_is_no_matter_of_health() -> None:
     slow = HangingSink("write")
     rig = Rig([[]], others=[NamedSink("slow", slow, is_watched=False)])
     many = [Frame(number) for number in range(1, 10)]
-    rig.openings[0] = [Frame(0), When(slow.is_hanging.is_set), *many, When(lambda: slow.let_go.set() or True)]
+    rig.openings[0] = [Frame(0), When(slow.is_hanging.is_set), *many, Do(slow.let_go.set)]
     rig.run()
     assert rig.sink.story() == ["STARTING", "OK", *range(10), "STOPPED", "closed"]
 
@@ -236,8 +237,7 @@ def test_stop_while_a_frame_waits_counts_it_as_dropped() -> None:
         rig.loop.stop()
         return labels_of(frame)
 
-    rig = Rig([[]], FakeServed({1: stopping}))
-    rig.is_settled = lambda: True  # type: ignore[method-assign]
+    rig = Rig([[]], FakeServed({1: stopping}), is_paced=False)
     rig.openings[0] = [Frame(0), When(lambda: rig.served.num_calls), Frame(1), When(lambda: False)]
     counters = rig.run()
     assert [seen.number for seen in rig.sink.seen] == [0]
@@ -299,11 +299,9 @@ def test_source_that_hangs_is_told_and_does_not_keep_the_sinks_open_at_the_end(w
 
     rig = Rig([], health={"source_stall_ms": 20}, times={"stop_ms": 40})
     rig.loop._reader._open_source = open_source
-    stopper = Thread(target=lambda: (until(lambda: rig.sink.knows(Reason.STALLED)), rig.loop.stop()))
-    stopper.start()
-    with pytest.raises(SourceError, match=r"reader: did not end within loop\.stop_ms=40"):
+    stopping = rig.stopping_when(lambda: rig.sink.knows(Reason.STALLED))
+    with stopping, pytest.raises(SourceError, match=r"reader: did not end within loop\.stop_ms=40"):
         rig.loop.run()
-    stopper.join()
     assert rig.sink.story()[-1] == "closed"
     assert rig.sink.told[-1].health.reasons & Reason.STOPPED
     let_go.set()
@@ -365,10 +363,8 @@ def test_stop_while_the_engine_waits_to_be_opened_again_opens_it_no_more() -> No
 
     served = FakeServed(always=fail)
     rig = Rig([[Frame(0), When(lambda: False)]], served, times={"backoff_s": 60, "max_backoff_s": 60})
-    stopper = Thread(target=lambda: (until(lambda: rig.sink.knows(Reason.ENGINE_FAILED)), rig.loop.stop()))
-    stopper.start()
-    rig.run()
-    stopper.join()
+    with rig.stopping_when(lambda: rig.sink.knows(Reason.ENGINE_FAILED)):
+        rig.run()
     assert served.num_restarts == 0
 
 
