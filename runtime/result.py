@@ -32,8 +32,8 @@ class Stages:
     """Where a result's age comes from, in nanoseconds; the stages add up to it.
 
     `read_ns` from capture until the whole frame lies in memory, `wait_ns` until the network takes it, `infer_ns` that
-    of the network (transfers and the host's tail included), `keep_ns` until its output is copied and handed on,
-    `check_ns` until it is checked and published.
+    of the network (transfers and the host's tail included), `keep_ns` until its output is copied, `check_ns` until it
+    is checked and published.
     """
 
     read_ns: int
@@ -50,12 +50,15 @@ class Stages:
 
 @dataclass(frozen=True, slots=True)
 class Counters:
-    """Counts since the loop started; nothing is forgotten: taken = segmented + dropped + one that may be under way.
+    """Counts since the loop started; nothing is forgotten: captured = published + withheld + dropped + under way.
 
-    `num_captured` frames were read whole; `num_lost` are gaps in the camera's numbers; `num_refused` were corrupt, of
-    another size, or out of order; `num_dropped` were whole and overtaken by a newer one; `num_published` results went
-    out; `num_withheld` did not, because their output was not to be trusted; `num_late` were published after the
-    deadline; `num_restarts` of the engine; `num_swaps` of the bundle.
+    At most three frames are under way: one just read, one that waits, one in the network; after the end none is.
+
+    `num_captured` frames were read whole; `num_lost` are gaps in the camera's numbers, which a corrupt frame leaves
+    too; `num_refused` were corrupt, of another size, or out of order; `num_dropped` were whole and overtaken by a newer
+    one, or waited when the loop ended; `num_published` results went out; `num_withheld` did not, because their output
+    was not to be trusted; `num_late` were published after the deadline; `num_restarts` of the engine; `num_swaps` of
+    the bundle.
     """
 
     num_captured: int = 0
@@ -101,7 +104,7 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """How the loop is, told on every change and at every heartbeat, results or none.
+    """How the loop is, told at the first heartbeat after a change and at every one at which no result told it.
 
     `last_frame_id` and `last_captured_ns` are those of the last published result, -1 before the first.
     """

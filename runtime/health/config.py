@@ -21,13 +21,21 @@ class HealthConfig(StrictModel):
     no_frames_ms: PositiveInt = 500
     """Longest time without a whole frame."""
     max_repeated_frames: PositiveInt = 5
-    """Frames in a row with the very same pixels; sensor noise makes that impossible for a camera that sees."""
-    max_repeated_outputs: PositiveInt = 2
-    """Results in a row with the very same labels and confidence, from frames that differ."""
+    """Frames in a row with the very same pixels; sensor noise makes that impossible for a camera that sees. Compressed
+    streams of a scene in which nothing moves may need more."""
+    max_repeated_outputs: PositiveInt = 1
+    """Outputs in a row with the very same labels and confidence as the one before, from frames that differ; those
+    from this one on are withheld."""
+    max_withheld: PositiveInt = 20
+    """Outputs withheld in a row, for whatever reason, after which the engine is opened again."""
     hold_ms: PositiveInt = 2000
     """How long an event, such as a refused frame, stays in the health after it happened last."""
     stall_ms: PositiveInt = 2000
     """Longest time that one frame may spend in the engine."""
+    restart_stall_ms: PositiveInt = 120_000
+    """Longest time that opening the engine again may take."""
+    source_stall_ms: PositiveInt = 15_000
+    """Longest time that one call of the source may take; opening a network stream is the slowest."""
     max_sink_drop_ratio: float = Field(default=0.5, ge=0.0, le=1.0)
     """Share of results that a watched sink may miss."""
     throttle_check_s: PositiveFloat = 5.0

@@ -49,6 +49,7 @@ FAULTS = (
     Reason.STARTING
     | Reason.ALL_LATE
     | Reason.NO_FRAMES
+    | Reason.FRAMES_REPEAT
     | Reason.SOURCE_LOST
     | Reason.OUTPUT_NOT_FINITE
     | Reason.OUTPUT_FROZEN

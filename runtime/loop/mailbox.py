@@ -17,8 +17,10 @@ class Mailbox(Generic[Item]):
         self._is_closed = False
 
     def put(self, item: Item) -> Item | None:
-        """Leave an item; gives back the one that nobody took."""
+        """Leave an item; gives back the one nobody will take: what it replaced, or itself once it is closed."""
         with self._changed:
+            if self._is_closed:
+                return item
             replaced, self._item = self._item, item
             self._changed.notify()
             return replaced
@@ -32,7 +34,7 @@ class Mailbox(Generic[Item]):
             return item
 
     def close(self) -> None:
-        """No item will be put any more; the last one can still be taken."""
+        """No item will be put any more; the last one can still be taken. May be repeated, by either side."""
         with self._changed:
             self._is_closed = True
             self._changed.notify()

@@ -1,10 +1,12 @@
 """A sink's own thread: it gets the newest result when it is ready for one, and never holds up the loop."""
 
+import logging
 from collections.abc import Callable
 from threading import Condition, Thread
 
-from runtime.errors import SinkError
+from runtime.errors import DiskFullError, SinkError
 from runtime.health.monitor import Monitor
+from runtime.health.ratio import Ratio
 from runtime.health.reasons import Reason
 from runtime.loop.slots import Slot, SlotPool
 from runtime.result import Result, Status
@@ -12,11 +14,11 @@ from runtime.sinks.sink import Sink
 
 __all__ = ["Outlet"]
 
-WAKE_S = 1.0
+LOGGER = logging.getLogger(__name__)
 
 
 class Outlet(Thread):
-    """Hands results to one sink; an unexpected error is kept in `error`.
+    """Hands results to one sink. What the sink does to itself reaches no other: at worst its results are missed.
 
     Args:
         sink: who wants them.
@@ -24,6 +26,11 @@ class Outlet(Thread):
         is_watched: whether results that it misses count against the loop's health.
         pool: where a result's memory goes back to.
         monitor: hears of failures.
+
+    Attributes:
+        num_written: results the sink took.
+        num_missed: results it was not ready for.
+        error: its first error that is no SinkError, which is a bug.
     """
 
     def __init__(self, sink: Sink, name: str, is_watched: bool, pool: SlotPool, monitor: Monitor) -> None:
@@ -34,7 +41,7 @@ class Outlet(Thread):
         self._result: tuple[Slot, Result] | None = None
         self._status: Status | None = None
         self._is_closed = False
-        self._drop_ratio = 0.0
+        self._missed = Ratio(monitor.config.ratio_frames, monitor.config.max_sink_drop_ratio)
         self.num_written = self.num_missed = 0
         self.error: BaseException | None = None
 
@@ -43,8 +50,9 @@ class Outlet(Thread):
         self._pool.share(slot)
         with self._changed:
             missed, self._result = self._result, (slot, result)
-            # A result says all that a status does.
-            self._status = None
+            if self._status is not None and self._status.health is result.health:
+                # The result says all that this status does.
+                self._status = None
             self._changed.notify()
         if missed is not None:
             self.num_missed += 1
@@ -65,40 +73,47 @@ class Outlet(Thread):
 
     def run(self) -> None:
         """Deliver until closed; see the class."""
-        try:
-            while self._deliver():
-                pass
-            self._try(self._sink.close)
-        except BaseException as error:  # told by the loop's own thread, which raises it
-            self.error = error
+        while self._deliver():
+            pass
+        self._try(self._sink.close)
 
     def _deliver(self) -> bool:
         with self._changed:
-            if self._result is None and self._status is None and not self._is_closed:
-                self._changed.wait(WAKE_S)
+            while self._result is None and self._status is None and not self._is_closed:
+                self._changed.wait()
             result, self._result = self._result, None
             status, self._status = self._status, None
             is_last = self._is_closed
+        if status is not None and result is not None and status.now_ns < result[1].published_ns:
+            self._try(self._sink.tell, status)
+            status = None
         if result is not None:
-            try:
-                self._try(lambda: self._sink.write(result[1]))
-                self.num_written += 1
-            finally:
-                self._pool.give_back(result[0])
+            self.num_written += self._try(self._sink.write, result[1])
+            self._pool.give_back(result[0])
         if status is not None:
-            self._try(lambda: self._sink.tell(status))
+            self._try(self._sink.tell, status)
         return not is_last
 
-    def _try(self, deliver: Callable[[], None]) -> None:
+    def _try(self, call: Callable[..., None], *arguments: Result | Status) -> bool:
+        """Whether the sink took it."""
         try:
-            deliver()
+            call(*arguments)
+        except DiskFullError as error:
+            self._monitor.note(Reason.DISK_FULL, f"{self._title}: {error}")
         except SinkError as error:
             self._monitor.note(Reason.SINK_FAILED, f"{self._title}: {error}")
+        except BaseException as error:
+            # Even SystemExit, which would otherwise end this thread without a word.
+            if self.error is None:
+                self.error = error
+                LOGGER.exception("sink %s has a bug; it gets the next result all the same", self._title)
+            self._monitor.note(Reason.SINK_FAILED, f"{self._title}: {type(error).__name__}: {error}")
+        else:
+            return True
+        return False
 
     def _watch(self, *, is_missed: bool) -> None:
-        if not self._is_watched:
-            return
-        config = self._monitor.config
-        self._drop_ratio += (is_missed - self._drop_ratio) / config.ratio_frames
-        if self._drop_ratio > config.max_sink_drop_ratio:
-            self._monitor.note(Reason.SINK_SLOW, f"{self._title} misses more than {config.max_sink_drop_ratio:.0%}")
+        self._missed.count(happened=is_missed)
+        if self._is_watched and self._missed.is_exceeded:
+            limit = self._monitor.config.max_sink_drop_ratio
+            self._monitor.note(Reason.SINK_SLOW, f"{self._title} misses more than {limit:.0%} of the results")

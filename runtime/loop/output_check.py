@@ -1,71 +1,56 @@
 """What an output shows of the engine that made it: NaN behind the labels, or the answer to another frame."""
 
-import numpy as np
-from numpy.typing import NDArray
-
 from runtime.health.reasons import Reason
+from runtime.loop.slots import Slot, SlotPool, is_same, share_changed
 
 __all__ = ["OutputCheck"]
 
-# Pixels between those compared first; whole maps are compared only where these are equal.
-SAMPLE_STEP = 61
+# Two frames differ where this share of their values does: noise alone changes more, a compressed still picture less.
+MIN_CHANGED = 0.1
 
 
 class OutputCheck:
-    """Compares each output with the one before; allocates nothing after the first frame.
+    """Compares each output with the one before, whose slot it holds.
 
     The largest of C probabilities is at least 1 / C, so a confidence below that comes from logits that are not
     finite: their labels are class 0 everywhere, which would look like a road.
 
     Args:
+        pool: the slots.
         num_classes: C.
-        frame_hw: height and width of the maps.
-        max_repeated: outputs in a row that may equal the one before.
+        max_repeated: outputs in a row that may equal the one before, less one.
     """
 
-    def __init__(self, num_classes: int, frame_hw: tuple[int, int], max_repeated: int) -> None:
+    def __init__(self, pool: SlotPool, num_classes: int, max_repeated: int) -> None:
         # Rounding to a byte may take one level.
         self._least = max(0, 255 // num_classes - 1)
-        self._max_repeated = max_repeated
-        self._last = [np.zeros(frame_hw, dtype=np.uint8) for _ in range(2)]
-        self._is_equal = np.zeros(frame_hw, dtype=np.bool_)
-        self._last_pixels: NDArray[np.uint8] | None = None
+        self._pool, self._max_repeated = pool, max_repeated
+        self._last: Slot | None = None
         self._num_repeated = 0
 
-    def problem(
-        self, frame: NDArray[np.uint8], labels: NDArray[np.uint8], confidence: NDArray[np.uint8]
-    ) -> tuple[Reason, str] | None:
-        """Why an output must not be used; None where nothing speaks against it.
-
-        Args:
-            frame: (H, W, 3).
-            labels: (H, W).
-            confidence: (H, W).
-        """
-        least = int(confidence.min())
+    def problem(self, slot: Slot) -> tuple[Reason, str] | None:
+        """Why an output must not be used; None where nothing speaks against it."""
+        least = int(slot.confidence.min())
         if least < self._least:
             return Reason.OUTPUT_NOT_FINITE, (
                 f"a pixel has confidence {least} of 255, less than finite logits of these classes can give "
                 f"({self._least}); the network's output is NaN or infinite there"
             )
-        is_repeated = self._is_same(labels, self._last[0]) and self._is_same(confidence, self._last[1])
-        pixels = frame.reshape(-1)[::SAMPLE_STEP]
-        is_same_frame = self._last_pixels is not None and np.array_equal(pixels, self._last_pixels)
-        # A camera that repeats itself is the reader's finding, and no fault of the engine.
-        self._num_repeated = self._num_repeated + 1 if is_repeated and not is_same_frame else 0
-        if not is_repeated:
-            np.copyto(self._last[0], labels)
-            np.copyto(self._last[1], confidence)
-        if self._last_pixels is None:
-            self._last_pixels = np.empty_like(pixels)
-        np.copyto(self._last_pixels, pixels)
+        last = self._last
+        if last is None or not (is_same(slot.labels, last.labels) and is_same(slot.confidence, last.confidence)):
+            self._num_repeated = 0
+        elif share_changed(slot.frame, last.frame) >= MIN_CHANGED:
+            # A camera that repeats itself is the reader's finding, and no fault of the engine.
+            self._num_repeated += 1
+        self._pool.share(slot)
+        self.forget()
+        self._last = slot
         if self._num_repeated >= self._max_repeated:
-            return Reason.OUTPUT_FROZEN, (
-                f"{self._num_repeated + 1} frames that differ have the very same labels and confidence"
-            )
+            return Reason.OUTPUT_FROZEN, "frames that differ have the very same labels and confidence"
         return None
 
-    def _is_same(self, now: NDArray[np.uint8], before: NDArray[np.uint8]) -> bool:
-        if not np.array_equal(now.reshape(-1)[::SAMPLE_STEP], before.reshape(-1)[::SAMPLE_STEP]):
-            return False
-        return bool(np.equal(now, before, out=self._is_equal).all())
+    def forget(self) -> None:
+        """Give back the slot of the output before."""
+        if self._last is not None:
+            self._pool.give_back(self._last)
+            self._last = None

@@ -1,9 +1,7 @@
 """The thread that reads frames: opens the source, opens it again when it is lost, and leaves the newest frame."""
 
 from collections.abc import Callable
-from threading import Event, Thread
-
-import numpy as np
+from threading import Thread
 
 from runtime.errors import FrameError, SourceError
 from runtime.health.monitor import Monitor
@@ -11,17 +9,21 @@ from runtime.health.reasons import Reason
 from runtime.loop.backoff import Backoff
 from runtime.loop.config import LoopConfig
 from runtime.loop.mailbox import Mailbox
-from runtime.loop.slots import Slot, SlotPool
+from runtime.loop.slots import NOTHING, Slot, SlotPool, is_same
+from runtime.loop.stop_flag import StopFlag
 from runtime.loop.tally import Tally
+from runtime.loop.watchdog import Lease
 from runtime.result import Captured
 from runtime.sources.source import Source
 
 __all__ = ["Reader"]
 
-# Every how many bytes two frames are compared: 3 * 37 keeps the channels in turn.
-SAMPLE_STEP = 37
 # Clocks of two devices may differ by this much, a frame may not be further ahead.
 FUTURE_NS = 10_000_000
+# Frames in a row with an impossible time after which the source is opened again, for it to find the clock anew.
+MAX_JUMPED = 10
+# A source that refuses without waiting must not take the processor from the network.
+REFUSED_S = 0.001
 
 
 class Reader(Thread):
@@ -36,6 +38,9 @@ class Reader(Thread):
         config: waits between attempts.
         stopping: asks the thread to end.
         now_ns: the monotonic clock.
+
+    Attributes:
+        lease: how long a call of the source may take.
     """
 
     def __init__(
@@ -46,7 +51,7 @@ class Reader(Thread):
         monitor: Monitor,
         tally: Tally,
         config: LoopConfig,
-        stopping: Event,
+        stopping: StopFlag,
         now_ns: Callable[[], int],
     ) -> None:
         super().__init__(name="reader", daemon=True)
@@ -54,93 +59,105 @@ class Reader(Thread):
         self._monitor, self._tally, self._stopping, self._now_ns = monitor, tally, stopping, now_ns
         self._timeout_s = config.heartbeat_ms / 1e3
         self._backoff = Backoff(config.backoff_s, config.max_backoff_s, stopping)
-        self._last = Captured(-1, -1, "")
-        self._last_sample: np.ndarray | None = None
-        self._num_repeated = 0
+        self._last_id, self._last_ns = NOTHING.frame_id, NOTHING.captured_ns
+        self._last: Slot | None = None
+        self._num_jumped = self._num_repeated = 0
+        self.lease = Lease(now_ns)
         self.error: BaseException | None = None
 
     def run(self) -> None:
         """Read; see the class."""
         try:
-            while not self._stopping.is_set() and not self._read_source():
-                self._backoff.wait()
-        except BaseException as error:  # told by the loop's own thread, which raises it
+            while not self._is_read():
+                self.lease.end()
+                if not self._backoff.wait():
+                    break
+        except BaseException as error:  # the loop's own thread raises it
             self.error = error
         finally:
+            self.lease.end()
+            self._keep(None)
             self._newest.close()
 
-    def _read_source(self) -> bool:
-        """Read one source until it is finished, which is True, or lost."""
+    def _is_read(self) -> bool:
+        """Read one source until it is finished or the loop stops, which is True, or lost."""
         try:
+            self._renew("opening the source")
             source = self._open_source()
+            self._last_id, self._num_jumped = NOTHING.frame_id, 0
+            try:
+                while not self._stopping.is_set and not source.is_finished:
+                    self._renew("reading a frame")
+                    self._read_frame(source)
+            finally:
+                self._renew("closing the source")
+                source.close()
         except SourceError as error:
             self._monitor.set(Reason.SOURCE_LOST, str(error))
             return False
-        try:
-            while not self._stopping.is_set() and not source.is_finished:
-                self._read_frame(source)
-        except SourceError as error:
-            self._monitor.set(Reason.SOURCE_LOST, str(error))
-            return False
-        finally:
-            source.close()
         return True
+
+    def _renew(self, what: str) -> None:
+        self.lease.renew(what, self._monitor.config.source_stall_ms)
 
     def _read_frame(self, source: Source) -> None:
-        slot = self._pool.take(self._timeout_s)
-        if slot is None:
-            return
-        is_kept = False
+        slot = self._pool.take()
         try:
             captured = source.read(slot.frame, self._timeout_s)
-            if captured is not None and self._accept(captured, slot):
-                is_kept = True
+            slot.read_ns = self._now_ns()
+            if captured is not None:
+                self._require_newer(captured, slot.read_ns)
+                slot.captured = captured
+                self._watch_pixels(slot)
+                self._pool.share(slot)
                 self._leave(slot)
         except FrameError as error:
-            self._refuse(Reason.FRAMES_REFUSED, str(error))
+            self._tally.num_refused += 1
+            self._monitor.note(Reason.FRAMES_REFUSED, str(error))
+            self._stopping.wait(REFUSED_S)
+        except _ClockError as error:
+            self._tally.num_refused += 1
+            self._monitor.note(Reason.CLOCK_JUMPED, str(error))
+            self._num_jumped += 1
+            if self._num_jumped >= MAX_JUMPED:
+                raise SourceError(f"its clock jumped: {error}") from error
         finally:
-            if not is_kept:
-                self._pool.give_back(slot)
+            self._pool.give_back(slot)
 
-    def _accept(self, captured: Captured, slot: Slot) -> bool:
-        """Whether the frame is newer than the last one and not from the future."""
-        slot.captured, slot.read_ns = captured, self._now_ns()
-        last, self._last = self._last, captured
-        if captured.captured_ns <= last.captured_ns:
-            since_ms = (last.captured_ns - captured.captured_ns) / 1e6
-            return self._refuse(
-                Reason.CLOCK_JUMPED, f"frame {captured.name} was captured {since_ms:.1f} ms before the last one"
-            )
-        if captured.captured_ns > slot.read_ns + FUTURE_NS:
-            ahead_ms = (captured.captured_ns - slot.read_ns) / 1e6
-            return self._refuse(Reason.CLOCK_JUMPED, f"frame {captured.name} was captured {ahead_ms:.1f} ms from now")
-        if captured.frame_id == last.frame_id:
-            return self._refuse(Reason.FRAMES_REPEAT, f"frame number {captured.frame_id} came twice")
-        if last.frame_id >= 0:
-            self._tally.num_lost += max(0, captured.frame_id - last.frame_id - 1)
-        self._watch_pixels(slot)
-        return True
+    def _require_newer(self, captured: Captured, now_ns: int) -> None:
+        """Refuse a frame that came before, is older than one that was taken, or comes from the future.
+
+        Raises:
+            FrameError: it came before.
+            _ClockError: its time cannot be.
+        """
+        last_id, self._last_id = self._last_id, captured.frame_id
+        if captured.frame_id == last_id:
+            raise FrameError(f"frame number {captured.frame_id} came twice")
+        if last_id != NOTHING.frame_id:
+            self._tally.num_lost += max(0, captured.frame_id - last_id - 1)
+        since_ms, ahead_ms = (self._last_ns - captured.captured_ns) / 1e6, (captured.captured_ns - now_ns) / 1e6
+        if since_ms >= 0:
+            raise _ClockError(f"frame {captured.name} was captured {since_ms:.1f} ms before the last one")
+        if ahead_ms > FUTURE_NS / 1e6:
+            raise _ClockError(f"frame {captured.name} was captured {ahead_ms:.1f} ms from now")
+        self._last_ns, self._num_jumped = captured.captured_ns, 0
 
     def _watch_pixels(self, slot: Slot) -> None:
-        sample = slot.frame.reshape(-1)[::SAMPLE_STEP]
-        if self._last_sample is None:
-            self._last_sample = np.empty_like(sample)
-            is_same = False
-        else:
-            is_same = np.array_equal(sample, self._last_sample)
-        self._num_repeated = self._num_repeated + 1 if is_same else 0
-        if not is_same:
-            np.copyto(self._last_sample, sample)
+        is_repeated = self._last is not None and is_same(slot.frame, self._last.frame)
+        self._num_repeated = self._num_repeated + 1 if is_repeated else 0
+        self._pool.share(slot)
+        self._keep(slot)
         limit = self._monitor.config.max_repeated_frames
         if self._num_repeated >= limit:
             self._monitor.set(Reason.FRAMES_REPEAT, f"the last {limit} frames or more have the very same pixels")
-        elif not is_same:
+        else:
             self._monitor.clear(Reason.FRAMES_REPEAT)
 
-    def _refuse(self, reason: Reason, detail: str) -> bool:
-        self._tally.num_refused += 1
-        self._monitor.note(reason, detail)
-        return False
+    def _keep(self, slot: Slot | None) -> None:
+        if self._last is not None:
+            self._pool.give_back(self._last)
+        self._last = slot
 
     def _leave(self, slot: Slot) -> None:
         self._backoff.reset()
@@ -152,3 +169,7 @@ class Reader(Thread):
             self._tally.num_dropped += 1
             self._monitor.frame_dropped()
             self._pool.give_back(overtaken)
+
+
+class _ClockError(Exception):
+    """A frame's time cannot be."""

@@ -1,16 +1,17 @@
 """Memory of frames and their results, allocated once and handed around instead of copied."""
 
-from collections import deque
-from threading import Condition
+from threading import Lock
 
 import numpy as np
 from numpy.typing import NDArray
 
 from runtime.result import Captured
 
-__all__ = ["Slot", "SlotPool"]
+__all__ = ["NOTHING", "Slot", "SlotPool", "is_same", "share_changed"]
 
 NOTHING = Captured(-1, -1, "")
+# Values that are compared before all are, or instead.
+NUM_SAMPLES = 512
 
 
 class Slot:
@@ -20,10 +21,12 @@ class Slot:
         frame: (H, W, 3) uint8 RGB.
         labels: (H, W) uint8.
         confidence: (H, W) uint8.
+        read_only: views of the three.
         captured: what the source said.
         read_ns: when it lay in memory whole.
         taken_ns: when the network took it.
         inferred_ns: when the network was done.
+        kept_ns: when its output was copied.
         bundle_id: whose labels they are.
     """
 
@@ -31,15 +34,15 @@ class Slot:
         self.frame: NDArray[np.uint8] = np.zeros((*frame_hw, 3), dtype=np.uint8)
         self.labels: NDArray[np.uint8] = np.zeros(frame_hw, dtype=np.uint8)
         self.confidence: NDArray[np.uint8] = np.zeros(frame_hw, dtype=np.uint8)
-        self.read_only = tuple(_locked(array) for array in (self.frame, self.labels, self.confidence))
+        self.read_only = (_locked(self.frame), _locked(self.labels), _locked(self.confidence))
         self.captured = NOTHING
-        self.read_ns = self.taken_ns = self.inferred_ns = 0
+        self.read_ns = self.taken_ns = self.inferred_ns = self.kept_ns = 0
         self.bundle_id = ""
         self.num_shares = 0
 
 
 class SlotPool:
-    """A fixed number of slots; taking one waits until one is free.
+    """A fixed number of slots, enough for all that can be held at once: taking one never waits.
 
     Args:
         num_slots: how many.
@@ -47,37 +50,50 @@ class SlotPool:
     """
 
     def __init__(self, num_slots: int, frame_hw: tuple[int, int]) -> None:
-        self._slots = tuple(Slot(frame_hw) for _ in range(num_slots))
-        self._free = deque(self._slots)
-        self._changed = Condition()
+        self.num_slots = num_slots
+        self._free = [Slot(frame_hw) for _ in range(num_slots)]
+        self._lock = Lock()
 
-    def take(self, timeout_s: float) -> Slot | None:
-        """A free slot, with one share in it for the caller; None where none became free in time."""
-        with self._changed:
-            if not self._free and not self._changed.wait_for(lambda: self._free, timeout_s):
-                return None
-            slot = self._free.popleft()
+    def take(self) -> Slot:
+        """A free slot, with one share in it for the caller: the one freed last, which caches still know."""
+        with self._lock:
+            assert self._free, "someone holds more slots than were counted for it"
+            slot = self._free.pop()
             slot.num_shares = 1
             return slot
 
     def share(self, slot: Slot) -> None:
         """One more holder."""
-        with self._changed:
+        with self._lock:
+            assert slot.num_shares > 0
             slot.num_shares += 1
 
     def give_back(self, slot: Slot) -> None:
         """One holder less; the last one frees the slot."""
-        with self._changed:
+        with self._lock:
+            assert slot.num_shares > 0
             slot.num_shares -= 1
-            assert slot.num_shares >= 0
             if slot.num_shares == 0:
                 self._free.append(slot)
-                self._changed.notify()
 
     @property
     def num_free(self) -> int:
         """Slots nobody holds."""
         return len(self._free)
+
+
+def is_same(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> bool:
+    """Whether two contiguous arrays of one shape are equal; quick where they are not alike at all."""
+    return np.array_equal(_sampled(one), _sampled(other)) and np.array_equal(one, other)
+
+
+def share_changed(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:
+    """About which share of the values of two contiguous arrays of one shape differs."""
+    return float(np.count_nonzero(_sampled(one) != _sampled(other)) / _sampled(one).size)
+
+
+def _sampled(array: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return array.reshape(-1)[:: array.size // NUM_SAMPLES | 1]
 
 
 def _locked(array: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -21,6 +21,7 @@ class Served:
     Attributes:
         manifest: that of the bundle in service.
         bundle_id: see `bundle_id_of`.
+        num_swaps: how often another bundle took over.
 
     Raises:
         IapcError: as `Segmenter.open`.
@@ -31,6 +32,7 @@ class Served:
         self._segmenter = open_segmenter()
         self.manifest = self._segmenter.manifest
         self.bundle_id = bundle_id_of(self.manifest)
+        self.num_swaps = 0
 
     @property
     def segmenter(self) -> Segmenter:
