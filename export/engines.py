@@ -17,7 +17,7 @@ from export.frozen import Frozen
 from export.pt2_from_torch import load_pt2
 from export.tensorrt.gpu import why_not_run
 from export.torchscript_from_torch import load_torchscript
-from runtime.backends import Backend, LogitsLayout, open_backend
+from runtime.backends.open import Backend, LogitsLayout, open_backend
 from runtime.errors import BackendError
 from runtime.manifest import EngineInfo, Precision
 from runtime.settings import BackendConfig, CpuConfig, OpenVinoConfig, TensorRtConfig
@@ -75,7 +75,7 @@ class TorchBackend:
         self._module = module
 
     def infer(self, frame: NDArray[np.uint8]) -> Maps:
-        """Labels and confidence of one frame; see `runtime.backends.Backend`."""
+        """Labels and confidence of one frame; see `runtime.backends.open.Backend`."""
         with torch.inference_mode():
             labels, confidence = self._module(torch.from_numpy(frame))
         return labels.numpy(), confidence.numpy()

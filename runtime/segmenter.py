@@ -17,7 +17,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.backends import Backend, LogitsLayout, open_backend
+from runtime.backends.open import Backend, LogitsLayout, open_backend
 from runtime.bundle import read_manifest, verified_path
 from runtime.frames import check_frame
 from runtime.golden import GoldenFrames, read_golden, require_golden

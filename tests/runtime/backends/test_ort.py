@@ -4,8 +4,9 @@ from typing import Any
 import onnxruntime
 import pytest
 
-from runtime.backends import open_backend, ort_providers
+from runtime.backends import ort_providers
 from runtime.backends.config import BackendConfig, CudaConfig, TensorRtEpConfig
+from runtime.backends.open import open_backend
 from runtime.backends.ort import OnnxRuntimeEngine
 from runtime.errors import BackendError
 

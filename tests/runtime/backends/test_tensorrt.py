@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from runtime.backends import LogitsLayout, open_backend
 from runtime.backends.config import TensorRtConfig
+from runtime.backends.open import LogitsLayout, open_backend
 from runtime.backends.tensorrt.engine import TensorRtEngine
 from runtime.errors import BackendError, BundleError
 from runtime.manifest import EngineInfo

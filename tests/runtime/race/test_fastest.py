@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from runtime.backends import open_backend
+from runtime.backends.open import open_backend
 from runtime.errors import BackendError, BundleError
 from runtime.segmenter import Segmenter
 from runtime.settings import AutoConfig, CpuConfig, OpenVinoConfig, RuntimeConfig
