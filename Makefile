@@ -9,7 +9,7 @@ ENGINE := $(if $(shell nvidia-smi -L 2>/dev/null),gpu,cpu)
 READY := $(VENV)/ready-$(ENGINE)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup adapt export bench ladder test check report check-data preview compare clean
+.PHONY: help setup adapt export serve bench ladder test check report check-data preview compare clean
 
 help: ## print this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -17,10 +17,10 @@ help: ## print this list
 
 setup: $(READY) ## create the environment in .venv
 
-$(READY): pyproject.toml constraints.txt setup.py runtime/tail/tail.c
+$(READY): pyproject.toml constraints.txt setup.py runtime/tail/tail.c runtime/ring/ring.c runtime/ring/iapc_ring.h
 	$(PYTHON) -m venv $(VENV)
 	$(PY) -m pip install --quiet --upgrade pip
-	$(PY) -m pip install --quiet --constraint constraints.txt --editable ".[export,$(ENGINE),openvino,video,smp,dev]"
+	$(PY) -m pip install --quiet --constraint constraints.txt --editable ".[export,$(ENGINE),openvino,video,live,smp,dev]"
 	$(PY) -m pip install --quiet --no-deps --requirement requirements-tensorrt-rtx.txt
 	@touch $@
 
@@ -30,6 +30,10 @@ adapt: $(READY) ## train the source network where none is given, adapt it to the
 
 export: $(READY) ## freeze the adapted network into a verified bundle
 	$(PY) -m export bundle $(CONFIG) $(SET)
+
+serve: $(READY) ## play the target's frames to the bundle like a camera; watch it at http://127.0.0.1:8090
+	$(PY) -m training write-frames $(CONFIG) $(SET)
+	$(PY) -m runtime serve $(CONFIG) $(SET)
 
 bench: $(READY) ## latency of the bundle against PyTorch eager, in the same run
 	$(PY) -m benchmarks latency $(CONFIG) $(SET)
@@ -59,4 +63,4 @@ check: $(READY) ## formatting, lint, types, import directions
 	$(VENV)/bin/lint-imports
 
 clean: ## delete the environment and everything runs wrote
-	rm -rf $(VENV) runs build runtime/tail/*.so *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) runs build runtime/*/*.so *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
