@@ -43,20 +43,25 @@ def name() -> Iterator[str]:
         file.unlink()
 
 
-@pytest.fixture
-def compile_c(tmp_path: Path) -> Compile:
-    """Compiles a C file against iapc_ring.h; skips where there is no compiler, or it lacks what `flags` ask."""
+@pytest.fixture(scope="session")
+def compile_c(tmp_path_factory: pytest.TempPathFactory) -> Compile:
+    """Compiles a C file against iapc_ring.h, once; skips where there is no compiler, or it lacks what `flags` ask."""
+    programs: dict[tuple[str, ...], Path] = {}
     compiler = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
     if compiler is None:
         pytest.skip("no C compiler")
 
     def compile_file(source: Path, *flags: str, may_skip: bool = False) -> Path:
-        program = tmp_path / source.stem
+        key = (source.read_text(encoding="utf-8"), *flags)
+        if key in programs:
+            return programs[key]
+        program = tmp_path_factory.mktemp("compiled") / source.stem
         command = [compiler, "-std=c11", "-O2", "-Wall", "-Wextra", "-Werror", *flags, "-I", str(RING_FOLDER)]
         done = subprocess.run([*command, str(source), "-o", str(program)], capture_output=True, text=True)
         if done.returncode != 0 and may_skip:
             pytest.skip(f"the compiler has no {' '.join(flags)}")
         assert done.returncode == 0, done.stderr
+        programs[key] = program
         return program
 
     return compile_file

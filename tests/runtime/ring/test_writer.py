@@ -144,6 +144,19 @@ def test_name_of_a_killed_writer_is_taken_over_and_its_readers_notice(name: str,
             assert new.layout.created_ns > old.layout.created_ns
 
 
+def test_of_many_writers_that_take_over_at_once_one_wins(name: str, start: Start, until: Until, torture: Path) -> None:
+    assert start(torture, "die", name).wait(60) == -signal.SIGKILL
+    writers = [start(torture, "write", name, 2) for _ in range(6)]
+    until(lambda: sum(writer.poll() is not None for writer in writers) == 5)
+    losers = [writer for writer in writers if writer.poll() is not None]
+    assert [loser.returncode for loser in losers] == [1] * 5
+    assert all("is being written by process" in loser.communicate()[1] for loser in losers)
+    (winner,) = (writer for writer in writers if writer not in losers)
+    with RingReader.open(name) as reader:
+        assert reader.layout.writer_pid == winner.pid
+        assert reader.has_writer
+
+
 def test_writer_that_died_while_making_the_file_is_taken_over(name: str) -> None:
     file_of(name).write_bytes(b"IAPCRING")
     with create(name), RingReader.open(name) as reader:
