@@ -1,6 +1,6 @@
 """Frames that another process writes into shared memory."""
 
-from time import monotonic, sleep
+from time import monotonic, monotonic_ns, sleep
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,6 +9,7 @@ from runtime.errors import SourceError
 from runtime.result import Captured
 from runtime.ring.layout import Kind, Verdict
 from runtime.ring.reader import RingReader
+from runtime.sources.names import frame_name
 
 __all__ = ["RingSource"]
 
@@ -45,7 +46,8 @@ class RingSource:
             slot = self._reader.newest(self._number, into=(into,))
             if slot is not None:
                 self._number = slot.number
-                return Captured(slot.frame_id, slot.captured_ns, f"frame_{slot.frame_id:06d}")
+                file_name = frame_name(self._name, slot.captured_ns, monotonic_ns())
+                return Captured(slot.frame_id, slot.captured_ns, file_name)
             if not self._reader.has_writer:
                 self._take_over()
             if monotonic() >= end_s:
