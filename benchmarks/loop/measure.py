@@ -8,14 +8,13 @@ from benchmarks.contenders import read_frames
 from benchmarks.environment import describe_environment
 from benchmarks.loop.document import LoopDocument
 from benchmarks.loop.memory import measure_memory
+from benchmarks.loop.opened import open_segmenter, what_is_served
 from benchmarks.loop.overhead import measure_overhead
 from benchmarks.loop.start import measure_start
 from benchmarks.tables import number, text_table
 from runtime.command import say
 from runtime.files import sha256_of, writable_folder, write_json
 from runtime.manifest import MANIFEST_NAME
-from runtime.segmenter import Segmenter
-from runtime.settings import RuntimeConfig
 
 __all__ = ["measure_loop"]
 
@@ -28,11 +27,11 @@ def measure_loop(config: BenchmarksConfig) -> dict[str, Any]:
     """
     options = config.loop
     path = writable_folder(config.output) / "loop.json"
-    with Segmenter.open(config.bundle, RuntimeConfig(backend=options.backend, artefact=options.artefact)) as segmenter:
+    with open_segmenter(config) as segmenter:
         _, frames = read_frames(config.frames, segmenter.manifest)
         overhead = measure_overhead(segmenter, frames, options)
         memory = measure_memory(segmenter, frames, options) if options.memory_frames else None
-        artefact, engine = segmenter.artefact.file, segmenter.backend.provider
+        artefact, engine = what_is_served(segmenter)
     document = LoopDocument(
         created_unix_s=int(time.time()),
         artefact=artefact,

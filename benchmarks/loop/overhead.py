@@ -52,7 +52,7 @@ def measure_overhead(segmenter: Segmenter, frames: Sequence[Frame], config: Loop
         frame_hw=(frames[0].shape[0], frames[0].shape[1]),
         num_frames=len(stages_ns),
         period_ms=period_ns / 1e6,
-        engine_ms=percentiles_ms(bare_ns - copy_ns),
+        engine_ms=percentiles_ms(bare_ns - int(copy_ns)),
         copy_ms=copy_ns / 1e6,
         stages_ms={name: percentiles_ms(stages_ns[:, column]) for column, name in enumerate(STAGES)},
         loop_ms=percentiles_ms(after_read),

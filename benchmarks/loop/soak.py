@@ -12,6 +12,7 @@ from benchmarks.contenders import read_frames
 from benchmarks.environment import describe_environment
 from benchmarks.loop.document import Minute, SoakDocument
 from benchmarks.loop.memory import resident_bytes
+from benchmarks.loop.opened import open_segmenter, what_is_served
 from benchmarks.loop.overhead import engine_ns
 from benchmarks.loop.run import run_loop
 from benchmarks.loop.soak_picture import draw_soak
@@ -22,8 +23,6 @@ from runtime.files import sha256_of, writable_folder, write_json
 from runtime.health.reasons import State
 from runtime.manifest import MANIFEST_NAME
 from runtime.result import Counters, Result, Status
-from runtime.segmenter import Segmenter
-from runtime.settings import RuntimeConfig
 from runtime.swap.served import Served
 
 __all__ = ["measure_soak"]
@@ -39,7 +38,7 @@ def measure_soak(config: BenchmarksConfig) -> dict[str, Any]:
     """
     options = config.loop
     output = writable_folder(config.output)
-    with Segmenter.open(config.bundle, RuntimeConfig(backend=options.backend, artefact=options.artefact)) as segmenter:
+    with open_segmenter(config) as segmenter:
         _, frames = read_frames(config.frames, segmenter.manifest)
         bare_ns = engine_ns(segmenter, frames)
         period_ns = int(bare_ns / options.soak_load)
@@ -48,7 +47,7 @@ def measure_soak(config: BenchmarksConfig) -> dict[str, Any]:
         sink = _Minutes(int(2 * MINUTE_NS / bare_ns) + 1)
         served = Served(lambda: segmenter)
         counters = run_loop(served, frames, period_ns, num_frames, sink, deadline_ms=options.deadline_ms)
-        artefact, engine = segmenter.artefact.file, segmenter.backend.provider
+        artefact, engine = what_is_served(segmenter)
     document = SoakDocument(
         created_unix_s=int(time.time()),
         artefact=artefact,

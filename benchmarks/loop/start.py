@@ -52,5 +52,5 @@ def _start(bundle: Path, folder: Path, config: LoopBenchmarkConfig) -> dict[str,
     done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603  # our own command
     if done.returncode != 0:
         raise BackendError(f"{' '.join(command)} ended with status {done.returncode}: {done.stderr.strip()[-500:]}")
-    stages: dict[str, float] = json.loads(done.stdout.splitlines()[-1])["start_ms"]
-    return stages
+    stages_s: dict[str, float] = json.loads(done.stdout.splitlines()[-1])["cold_start_s"]
+    return {stage: seconds * 1e3 for stage, seconds in stages_s.items()}

@@ -17,6 +17,7 @@ from benchmarks.loop.document import LoopDocument, SoakDocument
 from benchmarks.loop.measure import measure_loop
 from benchmarks.loop.paced import PacedFrames
 from benchmarks.loop.recorder import STAGES
+from benchmarks.loop.run import run_loop
 from benchmarks.loop.soak import measure_soak
 from runtime.errors import GateError
 from runtime.images import read_image
@@ -118,7 +119,7 @@ def test_soak_that_lost_count_has_no_score(
         counters = real(*arguments, **options)
         return Counters(**{**{name: getattr(counters, name) for name in Counters.__slots__}, "num_dropped": -1})
 
-    real = soak.run_loop
+    real = run_loop
     monkeypatch.setattr(soak, "run_loop", miscount)
     config = run(soak_minutes=0.01)
     with pytest.raises(GateError, match="frames were taken, the loop counted"):
