@@ -38,8 +38,8 @@ __all__ = ["Departure", "Detector"]
 STAKES = (0.25, 0.75)
 # Share of references, drawn by chance, whose bounds may fail.
 UNLUCKY = 0.05
-# Weight of a new look in the recent mean that sentences tell.
-RECENT = 0.1
+# Weight of a new look in the recent mean that sentences tell: the last few looks.
+RECENT = 0.3
 
 
 @dataclass(frozen=True, slots=True)
