@@ -27,6 +27,7 @@ class Served:
     Attributes:
         manifest: that of the bundle in service.
         bundle_id: see `bundle_id_of`.
+        num_swaps: how often another bundle took its place, the old one coming back among it.
 
     Raises:
         IapcError: as `Segmenter.open`.
@@ -37,6 +38,7 @@ class Served:
         self._segmenter = open_segmenter()
         self.manifest = self._segmenter.manifest
         self.bundle_id = bundle_id_of(self.manifest)
+        self.num_swaps = 0
 
     def segment(self, frame: NDArray[np.uint8]) -> Segmentation:
         """Segment one frame; see `Segmenter.segment`."""
