@@ -18,12 +18,13 @@ from runtime.command import say
 from runtime.errors import BundleError, IapcError
 from runtime.health.monitor import Monitor
 from runtime.health.reasons import Reason
+from runtime.manifest import Manifest
 from runtime.swap.background import background
 from runtime.swap.config import SwapConfig
 from runtime.swap.handover import Handover, Opened
 from runtime.swap.served import Served, bundle_id_of
 from runtime.swap.store import Store
-from runtime.swap.trial import stand_trial
+from runtime.swap.trial import require_same_outputs, stand_trial
 from runtime.swap.watch import Sighting, Watch, look
 
 __all__ = ["Successor"]
@@ -80,7 +81,7 @@ class Successor(Thread):
         if sighting is None:
             return
         try:
-            bundle_id, why_refused = self._take_in(sighting)
+            manifest, why_refused = self._take_in(sighting)
         except IapcError as error:
             if self._watch.in_vain(sighting):
                 self._refuse(str(error))
@@ -89,12 +90,12 @@ class Successor(Thread):
         self._monitor.clear(Reason.BUNDLE_REFUSED)
         if why_refused is not None:
             self._refuse(why_refused)
-        elif bundle_id != self._served.bundle_id:
-            self._try(bundle_id)
+        elif bundle_id_of(manifest) != self._served.bundle_id:
+            self._try(manifest, bundle_id_of(manifest))
             self._tidy()
 
-    def _take_in(self, sighting: Sighting) -> tuple[str, str | None]:
-        """Id of the bundle that was seen, and why it is not to be tried; one that is gets copied."""
+    def _take_in(self, sighting: Sighting) -> tuple[Manifest, str | None]:
+        """What was seen, and why it is not to be tried; a bundle that is gets copied."""
         manifest = read_manifest(sighting.folder, self._store.public_key)
         bundle_id = bundle_id_of(manifest)
         why_refused = self._store.why_refused(bundle_id)
@@ -103,15 +104,14 @@ class Successor(Thread):
                 self._store.take_in(sighting.folder, manifest, bundle_id)
             if look(self._bundle) != sighting:
                 raise BundleError(f"bundle {sighting.folder} changed while it was copied")
-        return bundle_id, why_refused
+        return manifest, why_refused
 
-    def _try(self, bundle_id: str) -> None:
+    def _try(self, manifest: Manifest, bundle_id: str) -> None:
         say(f"swap: bundle {_short(bundle_id)} is on trial beside {_short(self._served.bundle_id)}")
         try:
+            require_same_outputs(self._served.manifest, manifest)
             self._store.begin_trial(bundle_id, self._config.max_attempts)
-            passed = stand_trial(
-                lambda: self._store.open(bundle_id), self._served.manifest, self._handover, self._config, self._stopping
-            )
+            passed = stand_trial(lambda: self._store.open(bundle_id), self._handover, self._config, self._stopping)
         except (IapcError, OSError) as error:
             self._refuse(f"bundle {_short(bundle_id)} is not taken over: {error}")
             self._note(self._store.end_trial)

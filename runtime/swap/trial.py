@@ -18,7 +18,7 @@ from runtime.swap.config import SwapConfig
 from runtime.swap.handover import Handover
 from runtime.swap.shadow import Shadow
 
-__all__ = ["Figures", "stand_trial"]
+__all__ = ["Figures", "require_same_outputs", "stand_trial"]
 
 MILLISECOND_NS = 1_000_000
 # Two frames differ where this share of every 61st value does: noise alone changes more, compression of a still less.
@@ -43,8 +43,28 @@ class Figures:
         )
 
 
+def require_same_outputs(served: Manifest, candidate: Manifest) -> None:
+    """Refuse a bundle whose results would surprise those who read them.
+
+    Raises:
+        BundleError: the frame size or the classes differ.
+    """
+    served_hw, candidate_hw = ((one.frame_height, one.frame_width) for one in (served, candidate))
+    if served_hw != candidate_hw:
+        raise BundleError(
+            f"it takes frames of {candidate_hw[1]}x{candidate_hw[0]}, and the bundle in service takes "
+            f"{served_hw[1]}x{served_hw[0]}; sinks cannot change size in flight: {_START_ANEW}"
+        )
+    served_names, candidate_names = ([entry.name for entry in one.classes] for one in (served, candidate))
+    if served_names != candidate_names:
+        raise BundleError(
+            f"its classes are {', '.join(candidate_names)}, and those in service {', '.join(served_names)}: the same "
+            f"label would mean another thing; {_START_ANEW}"
+        )
+
+
 def stand_trial(
-    open_candidate: Callable[[], Segmenter], served: Manifest, handover: Handover, config: SwapConfig, stopping: Event
+    open_candidate: Callable[[], Segmenter], handover: Handover, config: SwapConfig, stopping: Event
 ) -> tuple[Segmenter, Figures] | None:
     """Open a bundle beside the one in service, and run it on live frames.
 
@@ -61,8 +81,7 @@ def stand_trial(
         with background():
             candidate = open_candidate()
         on_failure.callback(candidate.close)
-        _require_same_outputs(served, candidate.manifest)
-        shadow = Shadow((served.frame_height, served.frame_width))
+        shadow = Shadow((candidate.manifest.frame_height, candidate.manifest.frame_width))
         handover.shadow = shadow
         try:
             figures = _shadow_run(candidate, shadow, config, stopping)
@@ -88,7 +107,9 @@ def _shadow_run(candidate: Segmenter, shadow: Shadow, config: SwapConfig, stoppi
     candidate_ns: list[int] = []
     agreements: list[float] = []
     while len(agreements) < config.num_shadow_frames:
-        shadow.borrow()
+        # Before as well as after, because whoever sets it wakes only what waits by then.
+        if not stopping.is_set():
+            shadow.borrow()
         if stopping.is_set():
             return None
         start_s = monotonic()
@@ -102,22 +123,6 @@ def _shadow_run(candidate: Segmenter, shadow: Shadow, config: SwapConfig, stoppi
     figures = Figures(len(agreements), sum(agreements) / len(agreements), served_ns, median(candidate_ns))
     _require_within_bounds(figures, config)
     return figures
-
-
-def _require_same_outputs(served: Manifest, candidate: Manifest) -> None:
-    """Refuse a bundle whose results would surprise those who read them."""
-    served_hw, candidate_hw = ((one.frame_height, one.frame_width) for one in (served, candidate))
-    if served_hw != candidate_hw:
-        raise BundleError(
-            f"it takes frames of {candidate_hw[1]}x{candidate_hw[0]}, and the bundle in service takes "
-            f"{served_hw[1]}x{served_hw[0]}; sinks cannot change size in flight: {_START_ANEW}"
-        )
-    served_names, candidate_names = ([entry.name for entry in one.classes] for one in (served, candidate))
-    if served_names != candidate_names:
-        raise BundleError(
-            f"its classes are {', '.join(candidate_names)}, and those in service {', '.join(served_names)}: the same "
-            f"label would mean another thing; {_START_ANEW}"
-        )
 
 
 def _require_within_bounds(figures: Figures, config: SwapConfig) -> None:
