@@ -21,7 +21,7 @@ class Served:
     Attributes:
         manifest: that of the bundle in service.
         bundle_id: see `bundle_id_of`.
-        num_swaps: how often another bundle took over.
+        num_swaps: how often another bundle took its place, the old one coming back among it.
 
     Raises:
         IapcError: as `Segmenter.open`.

@@ -1,0 +1,116 @@
+"""A good bundle takes over while the loop runs."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from runtime.health.reasons import Reason
+from tests.runtime.swap.bundles import A, B, C, id_of, labels_of, put
+from tests.runtime.swap.vehicle import Vehicle, after
+
+MakeBundle = Callable[..., Path]
+
+
+def test_new_bundle_takes_over_between_two_frames(vehicle: Vehicle, serving_a: str, make: MakeBundle) -> None:
+    b = id_of(put(make("b", B), vehicle.place))
+    drive, counters = vehicle.drive(lambda: vehicle.good == b)
+    ids = [bundle_id for bundle_id, _, _ in drive.results]
+    first_of_b = ids.index(b)
+    assert first_of_b > 0
+    assert ids == [serving_a] * first_of_b + [b] * (len(ids) - first_of_b)
+    for bundle_id, frame, labels in drive.results:
+        assert np.array_equal(labels, labels_of(frame, B if bundle_id == b else A))
+    assert counters.num_captured == counters.num_published + counters.num_dropped
+    assert (counters.num_withheld, counters.num_restarts) == (0, 0)
+    assert drive.reasons == Reason.NONE
+    assert vehicle.served.num_swaps == 1
+    assert vehicle.served.manifest.artefacts[0].sha256 in (vehicle.place / "manifest.json").read_text()
+
+
+def test_the_bundle_before_the_last_good_one_is_deleted(vehicle: Vehicle, serving_a: str, make: MakeBundle) -> None:
+    b, c = (make(name, favour) for name, favour in (("b", B), ("c", C)))
+    b_id, c_id = id_of(b), id_of(c)
+    assert vehicle.copies() == {serving_a}
+    put(b, vehicle.place)
+    vehicle.drive(lambda: vehicle.copies() == {b_id})
+    put(c, vehicle.place)
+    vehicle.drive(lambda: vehicle.copies() == {c_id})
+    assert vehicle.record() == {"schema_version": 1, "good": c_id, "trial": None, "refused": None}
+    assert vehicle.served.num_swaps == 2
+
+
+def test_link_that_points_elsewhere_is_a_new_bundle(vehicle: Vehicle, make: MakeBundle) -> None:
+    a, b = make("a", A), make("b", B)
+    vehicle.place.symlink_to(a)
+    vehicle.start()
+    link = vehicle.place.with_name("link")
+    link.symlink_to(b)
+    link.replace(vehicle.place)
+    vehicle.drive(lambda: vehicle.good == id_of(b))
+
+
+def test_bundle_that_is_still_being_copied_is_waited_for(vehicle: Vehicle, make: MakeBundle) -> None:
+    put(make("a", A), vehicle.place)
+    vehicle.swap["settle_s"] = 3600.0
+    vehicle.start()
+    b = id_of(put(make("b", B), vehicle.place))
+    network = (vehicle.place / "fp32.onnx").read_bytes()
+    (vehicle.place / "fp32.onnx").write_bytes(network[:100])
+    drive, _ = vehicle.drive(after(50))
+    assert drive.reasons == Reason.NONE
+    with (vehicle.place / "fp32.onnx").open("r+b") as file:
+        file.write(network)
+    drive, _ = vehicle.drive(lambda: vehicle.good == b)
+    assert drive.reasons == Reason.NONE
+
+
+def test_bundle_edited_in_place_leaves_the_one_in_service_alone(
+    vehicle: Vehicle, serving_a: str, make: MakeBundle
+) -> None:
+    (vehicle.place / "fp32.onnx").write_bytes(b"another network")
+    # Its engine is opened again from what nobody edits.
+    vehicle.served.restart()
+    assert vehicle.served.bundle_id == serving_a
+    drive, _ = vehicle.drive(after(5))
+    for _, frame, labels in drive.results:
+        assert np.array_equal(labels, labels_of(frame, A))
+
+
+def test_bundle_that_changes_while_it_is_copied_is_read_again(
+    vehicle: Vehicle, serving_a: str, make: MakeBundle
+) -> None:
+    b, c = make("b", B), make("c", C)
+    c_id = id_of(c)
+    take_in = vehicle.store.take_in
+    num_copies = 0
+
+    def replaced_meanwhile(*arguments: object) -> None:
+        nonlocal num_copies
+        take_in(*arguments)  # type: ignore[arg-type]
+        num_copies += 1
+        if num_copies == 1:
+            put(c, vehicle.place)
+
+    vehicle.store.take_in = replaced_meanwhile  # type: ignore[method-assign,assignment]
+    put(b, vehicle.place)
+    drive, _ = vehicle.drive(lambda: vehicle.good == c_id)
+    assert {bundle_id for bundle_id, _, _ in drive.results} == {serving_a, c_id}
+    assert vehicle.served.num_swaps == 1
+
+
+def test_return_to_the_bundle_in_service_ends_the_complaint(vehicle: Vehicle, serving_a: str) -> None:
+    moved = vehicle.place.rename(vehicle.place.with_name("moved"))
+    vehicle.drive(lambda: vehicle.why_refused is not None)
+    put(moved, vehicle.place)
+    vehicle.drive(lambda: vehicle.why_refused is None)
+    assert vehicle.served.num_swaps == 0
+
+
+def test_closing_in_the_middle_of_a_trial_does_not_count_as_an_attempt(
+    vehicle: Vehicle, serving_a: str, make: MakeBundle
+) -> None:
+    put(make("b", B), vehicle.place)
+    vehicle.wait_until(lambda: vehicle.record()["trial"] is not None)
+    vehicle.stop()
+    assert vehicle.record() == {"schema_version": 1, "good": serving_a, "trial": None, "refused": None}
