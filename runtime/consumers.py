@@ -4,16 +4,16 @@ from contextlib import ExitStack
 
 from runtime.health.monitor import Monitor
 from runtime.loop.loop import NamedSink
-from runtime.manifest import Manifest
 from runtime.settings import RuntimeConfig
 from runtime.sinks.config import SinkConfig
 from runtime.sinks.open import open_sink
 from runtime.sinks.sink import Sink
+from runtime.swap.served import Served
 
 __all__ = ["open_consumers"]
 
 
-def open_consumers(config: RuntimeConfig, manifest: Manifest, monitor: Monitor) -> tuple[list[NamedSink], list[str]]:
+def open_consumers(config: RuntimeConfig, served: Served, monitor: Monitor) -> tuple[list[NamedSink], list[str]]:
     """Open all that the config asks for; where one does not open, those before it are closed again.
 
     Returns:
@@ -22,6 +22,7 @@ def open_consumers(config: RuntimeConfig, manifest: Manifest, monitor: Monitor) 
     Raises:
         IapcError: one does not open.
     """
+    manifest = served.manifest
     consumers: list[NamedSink] = []
     places: list[str] = []
     with ExitStack() as on_failure:
@@ -37,11 +38,15 @@ def open_consumers(config: RuntimeConfig, manifest: Manifest, monitor: Monitor) 
         if config.drift is not None:
             from runtime.drift.watch import DriftWatch
 
-            add("drift", DriftWatch(config.drift, manifest, monitor))
+            watch = DriftWatch(config.drift, manifest, monitor)
+            served.on_swap(watch.know)
+            add("drift", watch)
         if config.harvest is not None:
             from runtime.harvest.harvest import Harvest
 
-            add("harvest", Harvest(config.harvest, manifest))
+            harvest = Harvest(config.harvest, manifest)
+            served.on_swap(harvest.know)
+            add("harvest", harvest)
             places.append(f"harvest {config.harvest.folder}")
         if config.live is not None:
             from runtime.live.view import LiveView

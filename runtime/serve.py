@@ -65,7 +65,7 @@ def serve(
         start.passed("bundle", served.segmenter.opening)
         manifest = served.manifest
         history = History(monotonic_ns())
-        consumers, places = open_consumers(config, manifest, monitor)
+        consumers, places = open_consumers(config, served, monitor)
         loop = Loop(
             served,
             lambda: open_source(source, (manifest.frame_height, manifest.frame_width)),

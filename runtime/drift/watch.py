@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 
+from runtime.bundle import bundle_id_of
 from runtime.drift.config import DriftConfig
 from runtime.drift.detector import Departure, Detector
 from runtime.drift.features import describe, features_of
@@ -11,7 +12,6 @@ from runtime.health.monitor import Monitor
 from runtime.health.reasons import Reason
 from runtime.manifest import Manifest
 from runtime.result import Result, Status
-from runtime.swap.served import bundle_id_of
 
 __all__ = ["DriftWatch", "detector_of", "sentence"]
 

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from runtime.bundle import bundle_id_of
 from runtime.config import RUN_FILE
 from runtime.drift.features import features_of
 from runtime.errors import ConfigError, SinkError
@@ -22,7 +23,6 @@ from runtime.harvest.selection import Selection, Standard
 from runtime.harvest.store import Kept, Store, day_of, encoded
 from runtime.manifest import Manifest
 from runtime.result import Result, Status
-from runtime.swap.served import bundle_id_of
 
 __all__ = ["Harvest"]
 

@@ -2,11 +2,10 @@
 
 from pathlib import Path
 
-from runtime.bundle import read_manifest
+from runtime.bundle import bundle_id_of, read_manifest
 from runtime.command import say
 from runtime.errors import BundleError, IapcError
 from runtime.segmenter import Segmenter
-from runtime.swap.served import bundle_id_of
 from runtime.swap.store import Store
 
 __all__ = ["open_first"]

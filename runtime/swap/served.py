@@ -7,9 +7,10 @@ from numpy.typing import NDArray
 
 from runtime.bundle import bundle_id_of
 from runtime.health.reasons import Health
+from runtime.manifest import Manifest
 from runtime.segmenter import Segmentation, Segmenter
 
-__all__ = ["Served", "bundle_id_of"]
+__all__ = ["Served"]
 
 
 class Served:
@@ -33,6 +34,11 @@ class Served:
         self.manifest = self._segmenter.manifest
         self.bundle_id = bundle_id_of(self.manifest)
         self.num_swaps = 0
+        self._on_swap: list[Callable[[Manifest], None]] = []
+
+    def on_swap(self, know: Callable[[Manifest], None]) -> None:
+        """Have `know` called with the manifest of every bundle that takes over, before its first result."""
+        self._on_swap.append(know)
 
     @property
     def segmenter(self) -> Segmenter:

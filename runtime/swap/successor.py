@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from threading import Event, Thread
 
-from runtime.bundle import read_manifest
+from runtime.bundle import bundle_id_of, read_manifest
 from runtime.command import say
 from runtime.errors import BundleError, IapcError
 from runtime.health.monitor import Monitor
@@ -22,7 +22,7 @@ from runtime.manifest import Manifest
 from runtime.swap.background import background
 from runtime.swap.config import SwapConfig
 from runtime.swap.handover import Handover, Opened
-from runtime.swap.served import Served, bundle_id_of
+from runtime.swap.served import Served
 from runtime.swap.store import Store
 from runtime.swap.trial import require_same_outputs, stand_trial
 from runtime.swap.watch import Sighting, Watch, look

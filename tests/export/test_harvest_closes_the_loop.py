@@ -9,14 +9,13 @@ from numpy.typing import NDArray
 
 from export.bundle import export_bundle
 from export.config import ExportConfig
-from runtime.bundle import read_manifest
+from runtime.bundle import bundle_id_of, read_manifest
 from runtime.config import load_config
 from runtime.harvest.config import HarvestConfig
 from runtime.harvest.harvest import Harvest
 from runtime.health.reasons import OK
 from runtime.result import Captured, Counters, Result, Stages
 from runtime.segmenter import Segmenter
-from runtime.swap.served import bundle_id_of
 from training.adapt import adapt, adapted_path
 from training.checkpoint import read_network
 from training.config import TrainingConfig

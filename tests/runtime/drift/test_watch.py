@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from runtime.bundle import read_manifest
+from runtime.bundle import bundle_id_of, read_manifest
 from runtime.drift.config import DriftConfig
 from runtime.drift.features import describe, features_of
 from runtime.drift.reference import Reference, reference_of
@@ -17,7 +17,6 @@ from runtime.health.monitor import Monitor
 from runtime.health.reasons import OK, Reason
 from runtime.manifest import Manifest
 from runtime.result import Captured, Counters, Result, Stages, Status
-from runtime.swap.served import bundle_id_of
 
 FRAME_HW = (16, 24)
 SECOND_NS = 1_000_000_000

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from numpy.typing import NDArray
 
-from runtime.bundle import read_manifest
+from runtime.bundle import bundle_id_of, read_manifest
 from runtime.errors import BundleError, ConfigError, SinkError
 from runtime.harvest.config import HarvestConfig
 from runtime.harvest.harvest import Harvest
@@ -17,7 +17,6 @@ from runtime.health.reasons import OK
 from runtime.images import read_image
 from runtime.manifest import Manifest
 from runtime.result import Captured, Counters, Result, Stages, Status
-from runtime.swap.served import bundle_id_of
 
 FRAME_HW = (16, 24)
 SECOND_NS = 1_000_000_000
