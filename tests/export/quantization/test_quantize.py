@@ -79,8 +79,8 @@ def test_s8s8_is_symmetric_and_keeps_biases_in_float(network: NetworkGraph, rang
 def test_onnx_runtime_computes_the_network_in_integers(network: NetworkGraph, ranges: Ranges, tmp_path: Path) -> None:
     types = run_as(written(network, tmp_path, "u8s8", ranges), tmp_path / "optimised.onnx")
     assert types["QLinearConv"] == 24
-    # Eight sums of residuals; the three that add classifiers up are the logits' and stay float.
-    assert (types["QLinearAdd"], types["Add"]) == (8, 3)
+    # Eight sums of residuals; the three that add classifiers up are the logits' and stay float, as does the tail's one.
+    assert (types["QLinearAdd"], types["Add"]) == (8, 4)
     assert types["Conv"] + types["FusedConv"] + types["Relu"] + types["MaxPool"] == 0
     # The image goes in once; the four classifiers come out.
     assert (types["QuantizeLinear"], types["DequantizeLinear"]) == (1, 4)
