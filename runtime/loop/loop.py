@@ -20,23 +20,19 @@ from dataclasses import dataclass
 from threading import Thread
 from time import monotonic, monotonic_ns
 
-import numpy as np
-
-from runtime.errors import BackendError, NotFiniteError, SinkError, SourceError
+from runtime.errors import SinkError, SourceError
 from runtime.health.monitor import Monitor
-from runtime.health.reasons import Reason
-from runtime.loop.backoff import Backoff
 from runtime.loop.config import LoopConfig
 from runtime.loop.interpreter import Interpreter
 from runtime.loop.mailbox import Mailbox
+from runtime.loop.network import Network
 from runtime.loop.outlet import Outlet
-from runtime.loop.output_check import OutputCheck
 from runtime.loop.publisher import Publisher
 from runtime.loop.reader import Reader
 from runtime.loop.slots import Slot, SlotPool
 from runtime.loop.stop_flag import StopFlag
 from runtime.loop.tally import Tally
-from runtime.loop.watchdog import Lease, Watchdog
+from runtime.loop.watchdog import Watchdog
 from runtime.result import Counters
 from runtime.sinks.sink import Sink
 from runtime.sources.source import Source
@@ -97,15 +93,14 @@ class Loop:
             open_source, self._pool, self._newest, monitor, self.tally, config, self._stopping, now_ns
         )
         self._outlets = [Outlet(named.sink, named.name, named.is_watched, self._pool, monitor) for named in sinks]
-        self._check = OutputCheck(self._pool, len(manifest.classes), monitor.config.max_repeated_outputs)
         self._publisher = Publisher(self._outlets, monitor, self.tally, config, now_ns)
-        self._lease = Lease(now_ns)
+        self._network = Network(
+            served, self._publisher, self._pool, monitor, self.tally, config, self._stopping, now_ns
+        )
         self._watchdog = Watchdog(
-            (self._lease, self._reader.lease), self._publisher, monitor, self._heartbeat_s, beat, self._stopping
+            (self._network.lease, self._reader.lease), self._publisher, monitor, self._heartbeat_s, beat, self._stopping
         )
         self._threads: tuple[Outlet | Watchdog | Reader, ...] = (*self._outlets, self._watchdog, self._reader)
-        self._backoff = Backoff(config.backoff_s, config.max_backoff_s, self._stopping)
-        self._num_withheld_in_a_row = 0
 
     def run(self) -> Counters:
         """Segment frames on this thread; returns what was counted, after every sink was closed.
@@ -126,7 +121,8 @@ class Loop:
                 self._segment_all(interpreter)
             finally:
                 hung = self._finish()
-        for thread in self._threads:
+        # The sinks' last: their bugs end nothing.
+        for thread in reversed(self._threads):
             if thread.error is not None:
                 raise thread.error
         if hung:
@@ -141,75 +137,16 @@ class Loop:
 
     def _segment_all(self, interpreter: Interpreter) -> None:
         while not (self._stopping.is_set or self._newest.is_exhausted):
-            self._lease.renew("changing the bundle", self._monitor.config.stall_ms)
-            self._served.settle(self._monitor.health())
-            self._publisher.bundle_id = self._served.bundle_id
-            self.tally.num_swaps = self._served.num_swaps
+            self._network.settle()
             interpreter.collect_if_due()
-            self._lease.end()
             slot = self._newest.take(self._heartbeat_s)
             if slot is not None:
-                self._segment(slot)
-
-    def _segment(self, slot: Slot) -> None:
-        slot.taken_ns = self._now_ns()
-        self._lease.renew("one frame in the engine", self._monitor.config.stall_ms)
-        failure: BackendError | None = None
-        num_published = self.tally.num_published
-        try:
-            self._publish(slot)
-        except NotFiniteError as error:
-            self._monitor.note(Reason.OUTPUT_NOT_FINITE, str(error))
-        except BackendError as error:
-            failure = error
-        finally:
-            is_withheld = self.tally.num_published == num_published
-            self.tally.num_withheld += is_withheld
-            self._pool.give_back(slot)
-        self._num_withheld_in_a_row = self._num_withheld_in_a_row + 1 if is_withheld else 0
-        if self._num_withheld_in_a_row >= self._monitor.config.max_withheld:
-            failure = failure or BackendError(f"the last {self._num_withheld_in_a_row} outputs could not be used")
-        if failure is not None:
-            self._num_withheld_in_a_row = 0
-            self._restart(failure)
-
-    def _publish(self, slot: Slot) -> None:
-        segmentation = self._served.segment(slot.frame)
-        slot.inferred_ns = self._now_ns()
-        np.copyto(slot.labels, segmentation.labels)
-        np.copyto(slot.confidence, segmentation.confidence)
-        slot.kept_ns = self._now_ns()
-        slot.bundle_id = self._served.bundle_id
-        problem = self._check.problem(slot)
-        if problem is not None:
-            self._monitor.note(*problem)
-            return
-        self._backoff.reset()
-        self._monitor.clear(Reason.ENGINE_FAILED)
-        self._publisher.publish(slot)
-
-    def _restart(self, error: BackendError) -> None:
-        """Open the engine again, after a wait that grows; gives up after `max_restarts` failures in a row."""
-        while True:
-            self._monitor.set(Reason.ENGINE_FAILED, str(error))
-            if self._backoff.num_waits >= self._config.max_restarts:
-                raise error
-            self._lease.end()
-            if not self._backoff.wait():
-                return
-            self._lease.renew("opening the engine again", self._monitor.config.restart_stall_ms)
-            self.tally.num_restarts += 1
-            try:
-                self._served.restart()
-            except BackendError as again:
-                error = again
-            else:
-                return
+                self._network.segment(slot)
 
     def _finish(self) -> list[Thread]:
         """End every thread, the sinks' last; gives those that do not."""
         self._stopping.set()
-        self._lease.end()
+        self._network.end()
         until_s = monotonic() + self._config.stop_ms / 1e3
         # Half of the time at most, so that the sinks end well even where the source hangs.
         _join(self._reader, monotonic() + self._config.stop_ms / 2e3)
@@ -218,7 +155,6 @@ class Loop:
         if waiting is not None:
             self.tally.num_dropped += 1
             self._pool.give_back(waiting)
-        self._check.forget()
         self._publisher.close()
         self._watchdog.close()
         for thread in self._threads:

@@ -9,7 +9,7 @@ import pytest
 from runtime.errors import BackendError, DiskFullError, FrameError, NotFiniteError, SinkError, SourceError
 from runtime.health.reasons import Reason
 from runtime.loop.loop import NamedSink
-from runtime.result import Result
+from runtime.result import Captured, Result
 from runtime.segmenter import Segmentation
 from tests.runtime.loop.doubles import (
     PATIENCE_S,
@@ -22,6 +22,7 @@ from tests.runtime.loop.doubles import (
     Rig,
     ScriptedSource,
     When,
+    adds_up,
     labels_of,
     until,
 )
@@ -286,9 +287,11 @@ def test_source_that_hangs_is_told_and_does_not_keep_the_sinks_open_at_the_end(w
             assert let_go.wait(PATIENCE_S)
 
     class Hanging(ScriptedSource):
-        def read(self, into: Image, timeout_s: float) -> Any:
+        def read(self, into: Image, timeout_s: float) -> Captured | None:
             hang("read")
-            raise SourceError("unplugged")
+            if where == "close":
+                raise SourceError("unplugged")
+            return super().read(into, timeout_s)
 
         def close(self) -> None:
             hang("close")
@@ -307,7 +310,10 @@ def test_source_that_hangs_is_told_and_does_not_keep_the_sinks_open_at_the_end(w
     let_go.set()
     rig.loop._reader.join(PATIENCE_S)
     assert not rig.loop._reader.is_alive()
+    # A frame that comes after all is counted, and its memory comes back.
     assert rig.loop._pool.num_free == rig.loop._pool.num_slots
+    assert adds_up(rig.loop.tally.counters())
+    assert rig.loop.tally.num_captured == (where == "read")
 
 
 @pytest.mark.parametrize("where", ["write", "tell", "close"])
