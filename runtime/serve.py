@@ -97,8 +97,7 @@ def _announcement(
         "source": _plain(config.source),
         "results": "; ".join(places) or "nowhere: runtime.sinks is empty and runtime.live is null",
         "deadline": f"{config.loop.deadline_ms} ms",
-        "throttling": ", ".join(throttle_sources)
-        or "cannot be seen: this system tells neither clocks nor temperatures",
+        "throttling": throttle_sources,
     }
     return "\n".join(f"  {title:<12}{text}" for title, text in described.items() if text is not None)
 
