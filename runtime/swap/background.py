@@ -14,7 +14,9 @@ from threading import Thread, get_native_id
 
 __all__ = ["background", "can_give_way"]
 
-LOWEST = 19
+# A tenth of the processor where everybody wants it: at the least priority a busy system would never finish the work,
+# and the loop would wait where this thread was stopped while it held the interpreter.
+NICENESS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +28,7 @@ class _Priority:
 
 @contextmanager
 def background() -> Iterator[None]:
-    """Run the block at the lowest priority; this thread and those started in it get back the one from before.
+    """Run the block at low priority; this thread and those started in it get back the one from before.
 
     Where the system does not let a thread raise its priority again (Linux: neither CAP_SYS_NICE nor a limit RLIMIT_NICE
     of 20 and, for a loop with `priority`, RLIMIT_RTPRIO), the block runs at that of its caller.
@@ -73,7 +75,7 @@ def _threads() -> set[int]:
 
 
 if sys.platform == "linux":
-    _LOWERED = _Priority(os.SCHED_OTHER, 0, LOWEST)
+    _LOWERED = _Priority(os.SCHED_OTHER, 0, NICENESS)
 
     def _priority(thread: int) -> _Priority:
         policy = os.sched_getscheduler(thread) & ~os.SCHED_RESET_ON_FORK

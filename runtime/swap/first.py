@@ -37,7 +37,9 @@ def open_first(bundle: Path, store: Store) -> Segmenter:
     segmenter = store.open(bundle_id)
     try:
         store.promote(bundle_id)
-    except BaseException:
+    except OSError as error:
         segmenter.close()
-        raise
+        raise BundleError(
+            f"bundle {bundle} cannot be noted as good ({error}); make room, or correct permissions"
+        ) from error
     return segmenter

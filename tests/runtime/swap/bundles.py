@@ -48,7 +48,8 @@ def network(favour: tuple[float, ...], confidence: float = 1.0) -> bytes:
 def labels_of(frame: NDArray[np.uint8], favour: tuple[float, ...]) -> NDArray[np.uint8]:
     """What the network says."""
     logits = frame.astype(np.float32) * np.array(favour, dtype=np.float32)
-    return np.argmax(logits, axis=-1).astype(np.uint8)
+    labels: NDArray[np.uint8] = np.argmax(logits, axis=-1).astype(np.uint8)
+    return labels
 
 
 def id_of(bundle: Path) -> str:

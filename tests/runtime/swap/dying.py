@@ -1,6 +1,6 @@
 """Processes that end in the middle of a swap: run with PLACE STATE HOW COUNT, prints the exit status of each.
 
-HOW is `renames`: the nth process ends, as by a power cut, at the nth change of the folder's entries, each on its own
+HOW is `renames`: the nth process ends, as by a power cut, before the nth rename or removal of a folder, each on its own
 copy STATE-n of the state folder; or `trials`: COUNT processes in a row end while they open the bundle on trial.
 """
 
@@ -88,7 +88,7 @@ def cut_power(number: int) -> None:
 
         return changed
 
-    for name in ("rename", "replace", "unlink", "rmdir", "mkdir", "fsync"):
+    for name in ("rename", "replace", "rmdir"):
         setattr(os, name, cutting(getattr(os, name)))
 
 

@@ -5,8 +5,7 @@ from threading import Event, Thread, get_native_id
 
 import pytest
 
-from runtime.swap import background as module
-from runtime.swap.background import LOWEST, background, can_give_way
+from runtime.swap.background import NICENESS, background, can_give_way
 
 
 def niceness(thread: int | None = None) -> int:
@@ -38,9 +37,9 @@ class Worker(Thread):
 def test_threads_started_within_get_their_priority_back() -> None:
     before = niceness()
     with background():
-        assert niceness() == LOWEST
+        assert niceness() == NICENESS
         worker = Worker()
-        assert worker.niceness == LOWEST
+        assert worker.niceness == NICENESS
     assert (niceness(), worker.niceness) == (before, before)
     worker.end()
 
@@ -53,7 +52,7 @@ def test_priority_that_could_not_be_raised_again_is_not_lowered(monkeypatch: pyt
             raise PermissionError
         allowed(which, who, to)
 
-    monkeypatch.setattr(module.os, "setpriority", only_lower)
+    monkeypatch.setattr(os, "setpriority", only_lower)
     before = niceness()
     with background():
         assert niceness() == before

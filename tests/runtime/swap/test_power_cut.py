@@ -30,8 +30,8 @@ def test_power_cut_at_any_moment_of_a_swap_leaves_a_good_bundle(
     vehicle.stop()
     b = id_of(put(make("b", B), vehicle.place))
     found = statuses(vehicle, "renames", MANY)
-    # Copies, their folders, and the record of trial and success; the last process was not cut off.
-    assert len(found) > 20
+    # The copy, the record of its trial, the record of success, the old copy; the last process was not cut off.
+    assert len(found) > 4
     assert found == [dying.KILLED] * (len(found) - 1) + [0]
     first_served = []
     for number in range(1, len(found) + 1):

@@ -1,10 +1,14 @@
 """A good bundle takes over while the loop runs."""
 
+import errno
+import os
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pytest
 
+from runtime.errors import BundleError
 from runtime.health.reasons import Reason
 from tests.runtime.swap.bundles import A, B, C, id_of, labels_of, put
 from tests.runtime.swap.vehicle import Vehicle, after
@@ -75,6 +79,33 @@ def test_bundle_edited_in_place_leaves_the_one_in_service_alone(
     drive, _ = vehicle.drive(after(5))
     for _, frame, labels in drive.results:
         assert np.array_equal(labels, labels_of(frame, A))
+
+
+def test_engine_is_never_opened_again_from_another_bundle(vehicle: Vehicle, make: MakeBundle) -> None:
+    put(make("a", A), vehicle.place)
+    vehicle.swap["check_s"] = 3600.0
+    a = vehicle.start().bundle_id
+    put(make("b", B), vehicle.place)
+    (vehicle.state / a / "fp32.onnx").write_bytes(b"")
+    with pytest.raises(BundleError, match="was altered"):
+        vehicle.served.restart()
+
+
+def test_success_that_cannot_be_noted_is_told(
+    vehicle: Vehicle, serving_a: str, make: MakeBundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(bundle_id: str) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(vehicle.store, "promote", full)
+    b = id_of(put(make("b", B), vehicle.place))
+    drive, _ = vehicle.drive(lambda: vehicle.why_refused is not None)
+    assert "No space left" in str(vehicle.why_refused)
+    assert drive.results[-1][0] == b
+    # Each has its copy, because a restart goes back to the old one.
+    vehicle.wait_until(lambda: vehicle.copies() == {serving_a, b})
+    vehicle.restart()
+    assert vehicle.served.bundle_id == serving_a
 
 
 def test_bundle_that_changes_while_it_is_copied_is_read_again(
