@@ -23,6 +23,8 @@ from runtime.statistics import Statistics
 
 __all__ = ["EPILOG", "add_arguments", "segment_all"]
 
+PROVIDERS = ("auto", "cpu", "cuda", "openvino", "tensorrt", "tensorrt_ep")
+
 EPILOG = """\
 OUTPUT FOLDER
   NAME_labels.png   train id of each pixel, grey
@@ -44,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("input", type=Path, metavar="INPUT", help="an image, a folder of images, or a video")
     parser.add_argument("--output", type=Path, required=True, metavar="FOLDER", help="where the pictures go")
     parser.add_argument("--config", type=Path, metavar="FILE", help="run file; its section `runtime` is read")
-    parser.add_argument("--provider", choices=("cpu", "cuda", "openvino"), help="same as --set backend.provider=...")
+    parser.add_argument("--provider", choices=PROVIDERS, help="same as --set backend.provider=...")
     parser.add_argument("--artefact", metavar="NAME", help="file of the bundle to serve; fp32.onnx without it")
     parser.add_argument("--public-key", type=Path, metavar="FILE", help="refuse a bundle that this key did not sign")
     set_help = "override one key, for example overlay_opacity=0.3; may be repeated"

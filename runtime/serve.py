@@ -60,6 +60,9 @@ def serve(
     try:
         served = open_served(config, monitor)
     except BundleError as error:
+        if config.swap is not None:
+            # Whoever puts bundles there may be in the middle of it.
+            raise
         raise ConfigError(f"runtime.bundle: {error}") from error
     with closing(served), Throttling(monitor, config.health) as throttling:
         start.passed("bundle", served.segmenter.opening)

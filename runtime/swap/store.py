@@ -18,7 +18,7 @@ from runtime.errors import BundleError
 from runtime.files import writable_folder
 from runtime.manifest import MANIFEST_NAME, Manifest
 from runtime.segmenter import Segmenter
-from runtime.settings import RuntimeConfig
+from runtime.settings import AutoConfig, RuntimeConfig
 from runtime.signature import SIGNATURE_NAME
 from runtime.swap.record import Record, Refused, Trial, read_record, write_record
 
@@ -55,12 +55,18 @@ class Store:
         self.record, self.damage = read_record(folder / RECORD_NAME)
 
     def open(self, bundle_id: str) -> Segmenter:
-        """Open the copy of a bundle.
+        """Open the copy of a bundle; where the engine is chosen by a race, the first one opened chooses for all.
+
+        A race takes every core for seconds, which the loop cannot spare once it runs.
 
         Raises:
             IapcError: as `Segmenter.open`.
         """
-        return self._open_segmenter(self._folder / bundle_id, self._config)
+        segmenter = self._open_segmenter(self._folder / bundle_id, self._config)
+        if isinstance(self._config.backend, AutoConfig) and segmenter.artefact is not None:
+            chosen = {"backend": segmenter.backend, "artefact": segmenter.artefact.file}
+            self._config = self._config.model_copy(update=chosen)
+        return segmenter
 
     def take_in(self, source: Path, manifest: Manifest, bundle_id: str) -> None:
         """Copy a bundle, every file verified first, and put the copy in its place when it is on disk.

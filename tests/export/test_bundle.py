@@ -12,8 +12,11 @@ from export.bundle_folder import replacing_bundle
 from export.config import ExportConfig
 from export.frozen import freeze
 from runtime.bundle import read_manifest
+from runtime.drift.features import features_of
+from runtime.drift.reference import reference_of
 from runtime.errors import ConfigError, GateError
 from runtime.files import sha256_of
+from runtime.images import read_image
 from runtime.segmenter import Segmenter
 
 FRAME_HW = (64, 96)
@@ -78,6 +81,21 @@ def test_manifest_says_how_the_network_is_fed_and_where_it_comes_from(exported: 
     assert origin["training"] == {"seed": 7}
     assert {"python", "torch", "onnx", "onnxruntime"} <= origin["versions"].keys()
     assert ExportConfig.model_validate({**origin["export"], "bundle": exported.bundle}) == exported
+
+
+def test_reference_is_what_the_runtime_sees_on_the_same_frames(exported: ExportConfig, frames_folder: Path) -> None:
+    manifest = read_manifest(exported.bundle)
+    rows = []
+    with Segmenter.open(exported.bundle) as segmenter:
+        for path in sorted(frames_folder.iterdir()):
+            frame = read_image(path)
+            found = segmenter.segment(frame)
+            rows.append(features_of(frame, found.labels, found.confidence, 19))
+    expected = reference_of(np.stack(rows), list(manifest.reference.features))
+    assert manifest.reference.num_frames == 4
+    for key, told in manifest.reference.features.items():
+        for name, value in told.model_dump().items():
+            assert value == pytest.approx(getattr(expected.features[key], name), rel=0.01, abs=0.01), (key, name)
 
 
 def test_runtime_serves_what_pytorch_says(exported: ExportConfig, some_frames: Frames) -> None:

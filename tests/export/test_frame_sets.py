@@ -56,6 +56,12 @@ def test_int8_gets_sets_without_a_common_frame(make_config: MakeConfig) -> None:
     assert open_frame_sets(config).candidates.indices == sets.candidates.indices
 
 
+def test_reference_is_spread_over_all_frames(make_config: MakeConfig) -> None:
+    sets = open_frame_sets(make_config(checkpoint="a", frames=streets(40), num_reference_frames=4))
+    assert sets.reference.indices == (0, 13, 26, 39)
+    assert open_frame_sets(make_config(checkpoint="a", num_reference_frames=9)).reference.indices == (0, 1, 2, 3)
+
+
 def test_gate_is_the_same_with_and_without_int8(make_config: MakeConfig) -> None:
     values = {"checkpoint": "a", "frames": streets(20), "num_gate_frames": 3, "int8": INT8}
     plain, with_int8 = make_config(**values), make_config(**values, artefacts=["fp32.onnx", "int8-cpu.onnx"])

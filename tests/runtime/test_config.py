@@ -5,6 +5,7 @@ import pytest
 from runtime.config import load_config, nearest
 from runtime.errors import ConfigError
 from runtime.settings import AutoConfig, CpuConfig, CudaConfig, RuntimeConfig, TensorRtEpConfig
+from runtime.sinks.config import NpzConfig
 
 
 def load(folder: Path, text: str, *overrides: str) -> RuntimeConfig:
@@ -88,3 +89,20 @@ def test_mistake_in_an_override_is_named(tmp_path: Path, override: str, message:
 
 def test_name_without_neighbour_lists_all() -> None:
     assert nearest("zzz", ["cpu", "cuda"]) == "; valid names: cpu, cuda"
+
+
+def test_folder_stands_for_its_run_file_and_paths_beside_it_move_along(tmp_path: Path) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    first.mkdir()
+    text = "runtime: {bundle: $FOLDER/bundle, artefact: $FOLDERS, sinks: [{kind: npz, folder: $FOLDER}]}"
+    (first / "run.yaml").write_text(text)
+    first.rename(second)
+    config = load_config(second, "runtime", RuntimeConfig, ["overlay_opacity=0.25"])
+    assert (config.bundle, config.overlay_opacity) == (second / "bundle", 0.25)
+    assert config.artefact == "$FOLDERS"
+    assert config.sinks == (NpzConfig(folder=second),)
+
+
+def test_folder_without_a_run_file_is_told(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"run\.yaml does not exist"):
+        load_config(tmp_path, "runtime", RuntimeConfig)

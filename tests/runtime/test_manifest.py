@@ -56,6 +56,14 @@ def test_text_that_is_no_json_is_refused(bundle: Path) -> None:
         read_manifest(bundle)
 
 
+def test_reference_of_other_classes_is_refused(bundle: Path) -> None:
+    document = json.loads((bundle / "manifest.json").read_text())
+    del document["reference"]["features"]["class_sky"]
+    edit(bundle, reference=document["reference"])
+    with pytest.raises(BundleError, match=r"reference\.features must be, in this order, luminance, .*class_sky"):
+        read_manifest(bundle)
+
+
 @pytest.mark.parametrize(
     ("version", "message"),
     [
