@@ -23,6 +23,7 @@ from runtime.harvest.selection import Selection, Standard
 from runtime.harvest.store import Kept, Store, day_of, encoded
 from runtime.manifest import Manifest
 from runtime.result import Result, Status
+from runtime.sinks.disk import writing_to
 
 __all__ = ["Harvest"]
 
@@ -131,10 +132,8 @@ class Harvest:
             )
         assert self._store is not None
         text = run_file(manifest)
-        try:
+        with writing_to(self._config.folder):
             write_text(self._config.folder / RUN_FILE, text)
-        except OSError as error:
-            raise SinkError(f"{self._config.folder / RUN_FILE} cannot be written ({error.strerror})") from error
         self._bundle_id, self._run_file_bytes = bundle_id, len(text.encode())
         self._standard = Standard(manifest.reference)
         self._selection = Selection(len(self._standard.keys))

@@ -18,6 +18,7 @@ from runtime.command import say
 from runtime.config import StrictModel
 from runtime.errors import SinkError
 from runtime.files import replacing
+from runtime.sinks.disk import writing_to
 
 __all__ = ["Kept", "Store", "day_of", "encoded"]
 
@@ -76,15 +77,9 @@ class Store:
         name = self.next_name()
         path = self._folder / f"{name}.png"
         midnight = datetime.fromisoformat(kept.day).replace(tzinfo=UTC).timestamp()
-        try:
-            with replacing(path) as temporary:
-                temporary.write_bytes(image)
-                os.utime(temporary, (midnight, midnight))
-        except OSError as error:
-            raise SinkError(
-                f"a frame cannot be kept in {self._folder} ({error.strerror}); free space on the disk, lower "
-                "runtime.harvest.max_bytes, or choose another folder"
-            ) from error
+        with writing_to(self._folder), replacing(path) as temporary:
+            temporary.write_bytes(image)
+            os.utime(temporary, (midnight, midnight))
         self._enter(name, _File(path, len(image)), kept)
 
     def remove(self, name: str) -> None:

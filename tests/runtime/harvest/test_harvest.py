@@ -10,7 +10,7 @@ import yaml
 from numpy.typing import NDArray
 
 from runtime.bundle import bundle_id_of, read_manifest
-from runtime.errors import BundleError, ConfigError, SinkError
+from runtime.errors import BundleError, ConfigError, DiskFullError, SinkError
 from runtime.harvest.config import HarvestConfig
 from runtime.harvest.harvest import Harvest
 from runtime.health.reasons import OK
@@ -179,7 +179,7 @@ def test_full_disk_is_told_and_leaves_nothing_half_done(vehicle: Vehicle, monkey
 
     with monkeypatch.context() as patched:
         patched.setattr("os.fsync", refuse)
-        with pytest.raises(SinkError, match=r"a frame cannot be kept in .*No space left on device.*max_bytes"):
+        with pytest.raises(DiskFullError, match=r"harvest.* is full .*No space left on device"):
             vehicle.show(harvest, noise(1))
     assert [path.name for path in vehicle.frames] == ["00000001.png"]
     vehicle.show(harvest, noise(2))
