@@ -7,11 +7,9 @@ from numpy.typing import NDArray
 
 from runtime.result import Captured
 
-__all__ = ["NOTHING", "Slot", "SlotPool", "is_same", "share_changed"]
+__all__ = ["NOTHING", "Slot", "SlotPool"]
 
 NOTHING = Captured(-1, -1, "")
-# Values that are compared before all are, or instead.
-NUM_SAMPLES = 512
 
 
 class Slot:
@@ -80,20 +78,6 @@ class SlotPool:
     def num_free(self) -> int:
         """Slots nobody holds."""
         return len(self._free)
-
-
-def is_same(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> bool:
-    """Whether two contiguous arrays of one shape are equal; quick where they are not alike at all."""
-    return np.array_equal(_sampled(one), _sampled(other)) and np.array_equal(one, other)
-
-
-def share_changed(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:
-    """About which share of the values of two contiguous arrays of one shape differs."""
-    return float(np.count_nonzero(_sampled(one) != _sampled(other)) / _sampled(one).size)
-
-
-def _sampled(array: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    return array.reshape(-1)[:: array.size // NUM_SAMPLES | 1]
 
 
 def _locked(array: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from runtime.errors import BundleError
 from runtime.manifest import Manifest
+from runtime.outputs import MIN_CHANGED, is_same, share_changed, why_not_finite
 from runtime.segmenter import Segmentation, Segmenter
 from runtime.swap.background import background
 from runtime.swap.config import SwapConfig
@@ -21,8 +22,6 @@ from runtime.swap.shadow import Shadow
 __all__ = ["Figures", "require_same_outputs", "stand_trial"]
 
 MILLISECOND_NS = 1_000_000
-# Two frames differ where this share of every 61st value does: noise alone changes more, compression of a still less.
-SAMPLE_STEP, MIN_CHANGED = 61, 0.1
 _START_ANEW = "stop the runtime and start it with another folder `swap.state`, or export the bundle to fit"
 
 
@@ -136,20 +135,16 @@ class _OutputCheck:
     """Finite and following the frame, by the same signs by which the loop tells."""
 
     def __init__(self, num_classes: int) -> None:
-        # The largest of C probabilities is at least 1 / C, unless logits are not finite; rounding may take one level.
-        self._least = max(0, 255 // num_classes - 1)
+        self._num_classes = num_classes
         self._last: tuple[NDArray[np.uint8], ...] | None = None
 
     def require_usable(self, shadow: Shadow, segmentation: Segmentation) -> None:
-        least = int(segmentation.confidence.min())
-        if least < self._least:
-            raise BundleError(
-                f"a pixel of a live frame has confidence {least} of 255, and finite logits of these classes give at "
-                f"least {self._least}: its output is NaN or infinite there"
-            )
-        pixels = shadow.frame.reshape(-1)[::SAMPLE_STEP].copy()
-        last, self._last = self._last, (pixels, segmentation.labels.copy(), segmentation.confidence.copy())
-        if last is None or np.mean(pixels != last[0]) < MIN_CHANGED:
+        not_finite = why_not_finite(segmentation.confidence, self._num_classes)
+        if not_finite is not None:
+            raise BundleError(f"on a live frame {not_finite}")
+        now = shadow.frame, segmentation.labels, segmentation.confidence
+        last, self._last = self._last, tuple(array.copy() for array in now)
+        if last is None or share_changed(now[0], last[0]) < MIN_CHANGED:
             return
-        if np.array_equal(segmentation.labels, last[1]) and np.array_equal(segmentation.confidence, last[2]):
+        if is_same(now[1], last[1]) and is_same(now[2], last[2]):
             raise BundleError("two live frames that differ have the very same labels and confidence")

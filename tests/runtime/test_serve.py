@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from runtime.swap.open import open_served
 
 from runtime.files import sha256_of
 from runtime.health.monitor import Monitor
@@ -25,6 +24,7 @@ from runtime.serve import serve
 from runtime.settings import RuntimeConfig
 from runtime.sinks.config import JsonLinesConfig
 from runtime.sources.config import FolderConfig
+from runtime.swap.open import open_served
 from runtime.swap.served import Served
 
 ROOT = Path(__file__).parents[2]

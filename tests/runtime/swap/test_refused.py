@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from runtime.drift.features import describe
 from runtime.errors import BackendError
 from runtime.health.reasons import Reason, State, state_of
 from runtime.segmenter import Segmentation
@@ -49,8 +50,12 @@ def test_other_labels_than_at_export(vehicle: Vehicle, serving_a: str, make: Mak
 
 
 def test_other_classes(vehicle: Vehicle, serving_a: str, make: MakeBundle) -> None:
-    classes = [{"name": name, "colour": [0, 0, 0]} for name in ("road", "car", "sky")]
-    put(make("b", B, manifest={"classes": classes}), vehicle.place)
+    names = ("road", "car", "sky")
+    classes = [{"name": name, "colour": [0, 0, 0]} for name in names]
+    statistics = {"mean": 0.0, "spread": 0.0, "low": 0.0, "high": 0.0}
+    features = {feature.key: statistics for feature in describe(names)}
+    reference = {"num_frames": 1, "num_independent": 1.0, "share_outside": 0.0, "features": features}
+    put(make("b", B, manifest={"classes": classes, "reference": reference}), vehicle.place)
     assert "its classes are road, car, sky, and those in service road, sky, car" in refusal(vehicle, serving_a)
 
 
@@ -69,7 +74,7 @@ def test_disagreement(vehicle: Vehicle, serving_a: str, make: MakeBundle) -> Non
 
 def test_confidence_that_only_nan_gives(vehicle: Vehicle, serving_a: str, make: MakeBundle) -> None:
     put(make("b", B, confidence=0.25), vehicle.place)
-    assert "its output is NaN or infinite there" in refusal(vehicle, serving_a)
+    assert "network's output is NaN or infinite there" in refusal(vehicle, serving_a)
 
 
 def start_with(vehicle: Vehicle, make: MakeBundle, alter: Callable[[int, Segmentation], Segmentation]) -> str:
