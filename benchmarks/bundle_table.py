@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from benchmarks.tables import ABSENT, markdown_table, number
-from runtime.manifest import Artefact
+from runtime.bundle.manifest import Artefact
 
 __all__ = ["artefact_table", "quantization_lines"]
 

@@ -9,11 +9,11 @@ import torch
 from numpy.typing import NDArray
 
 from benchmarks.config import BenchmarksConfig
+from runtime.bundle.manifest import Manifest
 from runtime.command import progress
 from runtime.errors import CheckpointError, ConfigError
 from runtime.files import sha256_of
 from runtime.frames import check_frame
-from runtime.manifest import Manifest
 from training.checkpoint import load_network
 from training.data.config import FramesConfig
 from training.data.open import open_frames

@@ -5,8 +5,8 @@ from typing import Any, Literal
 from pydantic import NonNegativeInt, PositiveInt
 
 from benchmarks.environment import Environment
+from runtime.bundle.manifest import Share
 from runtime.config import StrictModel
-from runtime.manifest import Share
 
 __all__ = ["Contender", "LadderDocument", "LadderRow", "LatencyDocument", "Ratio"]
 

@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 from benchmarks.config import BenchmarksConfig, DriftBenchmarkConfig
 from benchmarks.contenders import SEED
 from benchmarks.drift_document import DriftDocument, DriftRow, drift_text
+from runtime.bundle.manifest import MANIFEST_NAME
 from runtime.command import progress, say
 from runtime.drift.detector import Detector
 from runtime.drift.features import features_of
 from runtime.drift.watch import detector_of, sentence
 from runtime.errors import ConfigError
 from runtime.files import sha256_of, writable_folder, write_json
-from runtime.manifest import MANIFEST_NAME
 from runtime.segmenter import Segmenter
 from runtime.settings import RuntimeConfig
 from training.data.config import FramesConfig

@@ -33,12 +33,12 @@ from benchmarks.ladder_page import ladder_page, ladder_text
 from benchmarks.rungs import NotRun, Rung, engines_here, open_rung, rungs_of
 from benchmarks.samples import percentiles_ms, speedup, speedup_interval
 from export.frozen import Frozen
-from runtime.bundle import read_manifest
+from runtime.bundle.manifest import MANIFEST_NAME, Manifest
+from runtime.bundle.opening import read_manifest
 from runtime.command import progress, say
 from runtime.errors import BackendError, GateError
 from runtime.files import sha256_of, writable_folder, write_json, write_text
 from runtime.frames import check_frame
-from runtime.manifest import MANIFEST_NAME, Manifest
 from runtime.metrics import ConfusionMatrix
 from training.checkpoint import load_network
 from training.data.frames import LabelledFrames

@@ -28,11 +28,11 @@ from benchmarks.contenders import (
 from benchmarks.document import Contender, LatencyDocument
 from benchmarks.environment import describe_environment
 from benchmarks.samples import MIN_SAMPLES, percentiles_ms, speedup, speedup_interval
-from runtime.bundle import read_manifest
+from runtime.bundle.manifest import MANIFEST_NAME
+from runtime.bundle.opening import read_manifest
 from runtime.command import progress, say
 from runtime.errors import GateError
 from runtime.files import sha256_of, writable_folder, write_json
-from runtime.manifest import MANIFEST_NAME
 from runtime.segmenter import Segmenter
 from runtime.settings import CpuConfig, RuntimeConfig
 

@@ -21,12 +21,12 @@ from benchmarks.document import Contender, LatencyDocument
 from benchmarks.latency import DOCUMENT_NAME
 from benchmarks.samples import MIN_SAMPLES
 from benchmarks.tables import markdown_table, number
-from runtime.bundle import read_manifest
+from runtime.bundle.manifest import MANIFEST_NAME
+from runtime.bundle.opening import read_manifest
 from runtime.command import say
 from runtime.config import SECTIONS, StrictModel
 from runtime.errors import DataError
 from runtime.files import sha256_of, writable_folder, write_text
-from runtime.manifest import MANIFEST_NAME
 
 __all__ = ["AccuracyRow", "write_report"]
 

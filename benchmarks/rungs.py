@@ -15,11 +15,11 @@ from export.config import Budgets
 from export.engines import open_engines
 from export.forms import Form
 from export.frozen import Frozen
-from runtime.bundle import verified_path
+from runtime.bundle.manifest import Artefact, Manifest
+from runtime.bundle.opening import verified_path
+from runtime.bundle.serving import agreement_margin, why_not_served
 from runtime.errors import BackendError
-from runtime.manifest import Artefact, Manifest
 from runtime.segmenter import Segmenter
-from runtime.serving import agreement_margin, why_not_served
 from runtime.settings import (
     BackendConfig,
     CpuConfig,

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any, assert_never
 from export.config import ExportConfig
 from export.known_options import MMDEPLOY, ULTRALYTICS, help_table
 from export.summary import bundle_figures, bundle_table, origin_text
-from runtime.bundle import read_manifest, verified_path
+from runtime.bundle.keys import PASSPHRASE_VARIABLE, key_id, read_private_key, read_public_key
+from runtime.bundle.manifest import Manifest
+from runtime.bundle.opening import read_manifest, verified_path
+from runtime.bundle.signature import read_signature
 from runtime.command import add_config_arguments, run_command, say
 from runtime.config import load_config
 from runtime.errors import GateError
-from runtime.keys import PASSPHRASE_VARIABLE, key_id, read_private_key, read_public_key
-from runtime.manifest import Manifest
-from runtime.signature import read_signature
 
 if TYPE_CHECKING:
     from training.config import TrainingConfig

@@ -21,13 +21,13 @@ from export.make import make_artefacts
 from export.provenance import provenance
 from export.reference_statistics import reference_statistics
 from export.signing import sign
+from runtime.bundle.manifest import MANIFEST_NAME, Artefact, BundleFile, ClassInfo, Golden, Manifest
+from runtime.bundle.serving import why_not_served
 from runtime.command import say
 from runtime.drift.reference import Reference as DomainReference
 from runtime.errors import BackendError, BundleError, GateError
 from runtime.files import replacing, sha256_of, write_json
-from runtime.manifest import MANIFEST_NAME, Artefact, BundleFile, ClassInfo, Golden, Manifest
 from runtime.segmenter import Segmenter
-from runtime.serving import why_not_served
 from runtime.settings import BackendConfig, CpuConfig, OpenVinoConfig, RuntimeConfig
 from training.config import TrainingConfig
 

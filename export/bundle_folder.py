@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from runtime.bundle.manifest import MANIFEST_NAME
 from runtime.errors import ConfigError
 from runtime.files import writable_folder
-from runtime.manifest import MANIFEST_NAME
 
 __all__ = ["replacing_bundle"]
 

@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt, model_validator
 
 from export.forms import ArtefactName
+from runtime.bundle.manifest import Precision
 from runtime.config import StrictModel
-from runtime.manifest import Precision
 from training.data.config import FramesConfig
 
 __all__ = ["Budget", "Budgets", "ExportConfig", "Int8Config", "QuantizationAwareConfig", "TensorRtConfig"]

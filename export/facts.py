@@ -1,7 +1,7 @@
 """What an artefact says about itself when it is found without its bundle."""
 
+from runtime.bundle.manifest import ClassInfo, InputConvention, Precision, Tail
 from runtime.config import StrictModel
-from runtime.manifest import ClassInfo, InputConvention, Precision, Tail
 
 __all__ = ["FACTS_KEY", "Facts"]
 

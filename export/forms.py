@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from runtime.manifest import Format, Precision, Scheme, Tail
+from runtime.bundle.manifest import Format, Precision, Scheme, Tail
 
 __all__ = ["FORMS", "ArtefactName", "Form"]
 

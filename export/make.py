@@ -18,8 +18,8 @@ from export.quantization.integers import choose_integers
 from export.quantization.sensitivity import LayerSensitivity
 from export.tensorrt.build import build_engine
 from export.torchscript_from_torch import torchscript_from_torch
+from runtime.bundle.manifest import EngineInfo, Quantization
 from runtime.command import say
-from runtime.manifest import EngineInfo, Quantization
 from training.config import TrainingConfig
 
 __all__ = ["Made", "make_artefacts", "needed_forms"]

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from export.onnx_library import import_onnx
+from runtime.bundle.manifest import Precision
 from runtime.errors import BackendError, GateError
 from runtime.files import replacing
-from runtime.manifest import Precision
 
 __all__ = ["IMAGE", "LOGITS", "cut_to_logits", "low_precision_share", "with_facts", "with_output"]
 

@@ -13,8 +13,8 @@ from typing import Any
 from export.config import ExportConfig
 from export.facts import FACTS_KEY, Facts
 from export.frozen import Frozen
+from runtime.bundle.manifest import SCHEMA_VERSION, ClassInfo, Precision, Tail
 from runtime.files import sha256_of
-from runtime.manifest import SCHEMA_VERSION, ClassInfo, Precision, Tail
 from training.checkpoint import NetworkSpec
 from training.config import AdaptationConfig
 

@@ -1,13 +1,13 @@
-"""Makes signing keys and signs bundles; what a vehicle checks is in `runtime.signature`."""
+"""Makes signing keys and signs bundles; what a vehicle checks is in `runtime.bundle.signature`."""
 
 import os
 from pathlib import Path
 
+from runtime.bundle.keys import key_id, passphrase, read_private_key, require_cryptography
+from runtime.bundle.manifest import MANIFEST_NAME
+from runtime.bundle.signature import SIGNATURE_NAME, signature_line
 from runtime.errors import BundleError, ConfigError
 from runtime.files import replacing, writable_folder
-from runtime.keys import key_id, passphrase, read_private_key, require_cryptography
-from runtime.manifest import MANIFEST_NAME
-from runtime.signature import SIGNATURE_NAME, signature_line
 
 __all__ = ["PRIVATE_KEY_NAME", "PUBLIC_KEY_NAME", "keygen", "sign"]
 
@@ -17,7 +17,7 @@ PRIVATE_KEY_NAME, PUBLIC_KEY_NAME = "private.pem", "public.pem"
 def keygen(folder: Path) -> tuple[Path, Path]:
     """Write a new pair of keys as `private.pem`, which its owner alone may read, and `public.pem`, for the vehicles.
 
-    With a passphrase in the environment (`runtime.keys`) the private key is encrypted with it.
+    With a passphrase in the environment (`runtime.bundle.keys`) the private key is encrypted with it.
 
     Returns:
         The paths of the private and of the public key.

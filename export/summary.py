@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from runtime.manifest import Artefact, Manifest, Parity
+from runtime.bundle.manifest import Artefact, Manifest, Parity
 
 __all__ = ["artefact_figures", "bundle_figures", "bundle_table", "origin_text"]
 

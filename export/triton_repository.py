@@ -20,10 +20,10 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.bundle import read_manifest, verified_path
+from runtime.bundle.manifest import MANIFEST_NAME, Artefact, Format, Manifest
+from runtime.bundle.opening import read_manifest, verified_path
 from runtime.errors import BundleError, ConfigError
 from runtime.files import sha256_of, writable_folder
-from runtime.manifest import MANIFEST_NAME, Artefact, Format, Manifest
 
 __all__ = ["TritonModel", "write_triton_repository"]
 

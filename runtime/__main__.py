@@ -41,15 +41,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(options: argparse.Namespace, arguments: Sequence[str]) -> Mapping[str, Any] | None:
     match options.command:
         case "segment":
-            from runtime.segment_command import segment_all
+            from runtime.commands.segment import segment_all
 
             return segment_all(options)
         case "serve":
-            from runtime.serve_command import run_serve
+            from runtime.commands.serve import run_serve
 
             return run_serve(options, arguments)
         case _:
-            from runtime.watch_command import watch
+            from runtime.commands.watch import watch
 
             return watch(options)
 
@@ -69,11 +69,11 @@ def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
 def _add_arguments(name: str, parser: argparse.ArgumentParser) -> None:
     match name:
         case "segment":
-            from runtime.segment_command import EPILOG, add_arguments
+            from runtime.commands.segment import EPILOG, add_arguments
         case "serve":
-            from runtime.serve_command import EPILOG, add_arguments
+            from runtime.commands.serve import EPILOG, add_arguments
         case _:
-            from runtime.watch_command import EPILOG, add_arguments
+            from runtime.commands.watch import EPILOG, add_arguments
     parser.epilog = EPILOG
     add_arguments(parser)
 

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from runtime.manifest import ClassInfo
+from runtime.bundle.manifest import ClassInfo
 
 __all__ = ["blend", "colour_labels", "draw_legend", "overlay"]
 

@@ -18,13 +18,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime.backends.open import Backend, LogitsLayout, open_backend
-from runtime.bundle import read_manifest, verified_path
+from runtime.bundle.golden import GoldenFrames, read_golden, require_golden
+from runtime.bundle.manifest import Artefact, Manifest
+from runtime.bundle.opening import read_manifest, verified_path
+from runtime.bundle.serving import choose_artefact
 from runtime.frames import check_frame
-from runtime.golden import GoldenFrames, read_golden, require_golden
-from runtime.manifest import Artefact, Manifest
 from runtime.race.contenders import Contender
 from runtime.race.fastest import open_fastest
-from runtime.serving import choose_artefact
 from runtime.settings import AutoConfig, BackendConfig, RuntimeConfig
 
 __all__ = ["Segmentation", "Segmenter"]

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
+from runtime.bundle.manifest import Scheme
 from runtime.errors import ConfigError
-from runtime.manifest import Scheme
 
 __all__ = [
     "ActivationRounding",

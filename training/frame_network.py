@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from runtime.manifest import InputConvention
+from runtime.bundle.manifest import InputConvention
 from training.networks.network import SegmentationNetwork, upsample
 
 __all__ = ["FrameInput", "FrameNetwork", "Stages"]

@@ -12,10 +12,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from runtime.bundle.manifest import Scheme
 from runtime.command import say
 from runtime.errors import ConfigError
 from runtime.files import writable_folder
-from runtime.manifest import Scheme
 from training.adapt import train_on_target
 from training.checkpoint import read_network, save_network
 from training.config import GivenSource, TrainingConfig

@@ -12,9 +12,9 @@ from benchmarks.loop.opened import open_segmenter, what_is_served
 from benchmarks.loop.overhead import measure_overhead
 from benchmarks.loop.start import measure_start
 from benchmarks.tables import number, text_table
+from runtime.bundle.manifest import MANIFEST_NAME
 from runtime.command import say
 from runtime.files import sha256_of, writable_folder, write_json
-from runtime.manifest import MANIFEST_NAME
 
 __all__ = ["measure_loop"]
 

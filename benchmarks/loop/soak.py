@@ -17,11 +17,11 @@ from benchmarks.loop.overhead import engine_ns
 from benchmarks.loop.run import run_loop
 from benchmarks.loop.soak_picture import draw_soak
 from benchmarks.samples import MIN_SAMPLES
+from runtime.bundle.manifest import MANIFEST_NAME
 from runtime.command import say
 from runtime.errors import GateError
 from runtime.files import sha256_of, writable_folder, write_json
 from runtime.health.reasons import State
-from runtime.manifest import MANIFEST_NAME
 from runtime.result import Counters, Result, Status
 from runtime.swap.served import Served
 

@@ -15,9 +15,9 @@ from export.frozen import Frozen
 from export.gates.preprocessing import graph_problem
 from export.gates.tally import Confusion, FrameDifference, LabelledTally, Tally, is_finite
 from export.onnx_graph import with_output
+from runtime.bundle.manifest import Parity
 from runtime.command import progress, say
 from runtime.errors import BackendError, GateError
-from runtime.manifest import Parity
 
 __all__ = ["Compared", "GateFrames", "LabelledGateFrames", "Reference", "compare", "run_reference"]
 

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from runtime.manifest import InputConvention, Precision
+from runtime.bundle.manifest import InputConvention, Precision
 from training.checkpoint import NetworkSpec
 
 __all__ = ["convention_problem", "graph_problem", "network_input"]

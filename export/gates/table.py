@@ -5,7 +5,7 @@ from typing import Any
 
 from export.gates.shares import share_text
 from export.gates.verdict import Verdict
-from runtime.manifest import ClassParity, Parity
+from runtime.bundle.manifest import ClassParity, Parity
 
 __all__ = ["gate_document", "gate_markdown", "gate_table"]
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.manifest import ClassParity, Parity
+from runtime.bundle.manifest import ClassParity, Parity
 from runtime.metrics import ConfusionMatrix
 
 __all__ = [

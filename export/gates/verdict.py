@@ -11,9 +11,9 @@ from export.gates.budgets import problems as budget_problems
 from export.gates.comparison import Compared, Reference, compare
 from export.gates.precision import float_layers_problem
 from export.onnx_graph import low_precision_share
+from runtime.bundle.manifest import Artefact, EngineInfo, Quantization
 from runtime.errors import GateError
 from runtime.files import sha256_of
-from runtime.manifest import Artefact, EngineInfo, Quantization
 
 __all__ = ["Verdict", "judge"]
 

@@ -11,8 +11,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from export.config import ExportConfig
 from export.frozen import Frozen, freeze
+from runtime.bundle.manifest import Scheme
 from runtime.errors import ConfigError
-from runtime.manifest import Scheme
 from training.config import TrainingConfig
 from training.fake_quantization import QuantizedTensor
 from training.frame_network import FrameNetwork

@@ -16,8 +16,8 @@ from export.quantization.quantize import fitted_ranges, quantize
 from export.quantization.ranges import METHODS, Range, RangeMethod, Statistics, collect_statistics
 from export.quantization.sensitivity import LayerSensitivity, measure_sensitivity
 from export.quantization.sessions import LabelsAndLogits, labels_and_logits
+from runtime.bundle.manifest import Quantization, Scheme
 from runtime.command import say
-from runtime.manifest import Quantization, Scheme
 
 __all__ = ["Calibration", "Int8Choice", "calibrate", "choose_int8"]
 

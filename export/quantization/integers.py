@@ -10,9 +10,9 @@ from export.frozen import Frozen
 from export.onnx_from_torch import onnx_from_torch
 from export.quantization.aware import learn_integers
 from export.quantization.choose import Calibration, Int8Choice, choose_int8
+from runtime.bundle.manifest import Scheme
 from runtime.command import say
 from runtime.errors import ConfigError
-from runtime.manifest import Scheme
 from training.config import TrainingConfig
 
 __all__ = ["choose_integers"]

@@ -13,8 +13,8 @@ from typing import Any
 import onnx
 
 from export.onnx_graph import IMAGE, LOGITS
+from runtime.bundle.manifest import Scheme
 from runtime.errors import BackendError, ConfigError
-from runtime.manifest import Scheme
 
 __all__ = ["Layer", "NetworkGraph", "read_network"]
 

@@ -13,8 +13,8 @@ from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
 from export.onnx_graph import LOGITS
 from export.quantization.layers import ACTIVATIONS, WEIGHTED, NetworkGraph
 from export.quantization.ranges import Range
+from runtime.bundle.manifest import Scheme
 from runtime.files import replacing
-from runtime.manifest import Scheme
 
 __all__ = ["fitted_ranges", "quantize", "with_integers"]
 

@@ -14,8 +14,8 @@ from export.quantization.layers import Layer, NetworkGraph
 from export.quantization.quantize import with_integers
 from export.quantization.ranges import Range
 from export.quantization.sessions import open_session
+from runtime.bundle.manifest import Scheme
 from runtime.command import progress, say
-from runtime.manifest import Scheme
 
 __all__ = ["LayerSensitivity", "measure_sensitivity", "sensitivity_table"]
 

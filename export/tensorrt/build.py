@@ -15,10 +15,10 @@ from export.tensorrt.network import add_static_profile, parse, require_precision
 from export.tensorrt.progress import build_progress
 from runtime.backends.tensorrt.gpu import AMPERE
 from runtime.backends.tensorrt.library import EngineLibrary, find_engine_library, said
+from runtime.bundle.manifest import EngineInfo, Precision
 from runtime.command import say
 from runtime.errors import BackendError, ConfigError
 from runtime.files import replacing, sha256_of
-from runtime.manifest import EngineInfo, Precision
 
 __all__ = ["build_engine"]
 

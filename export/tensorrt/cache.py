@@ -8,10 +8,10 @@ from typing import Any
 
 from export.tensorrt.fingerprint import describe_differences, different_parts, fingerprint_parts
 from runtime.backends.tensorrt.library import EngineLibrary
+from runtime.bundle.manifest import EngineInfo, Precision
 from runtime.command import say
 from runtime.errors import BackendError
 from runtime.files import replacing, sha256_of, writable_folder, write_json
-from runtime.manifest import EngineInfo, Precision
 
 __all__ = ["attach_timings", "keep_engine", "keep_timings", "reuse_engine"]
 

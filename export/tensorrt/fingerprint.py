@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from runtime.backends.tensorrt.library import EngineLibrary
-from runtime.manifest import EngineInfo, Precision
+from runtime.bundle.manifest import EngineInfo, Precision
 
 __all__ = ["describe_differences", "different_parts", "engine_info", "fingerprint_parts"]
 

@@ -3,7 +3,7 @@
 import torch
 
 from runtime.backends.tensorrt.gpu import is_for_gpu
-from runtime.manifest import EngineInfo
+from runtime.bundle.manifest import EngineInfo
 
 __all__ = ["why_not_run"]
 

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from runtime.backends.tensorrt.library import EngineLibrary
+from runtime.bundle.manifest import Precision
 from runtime.errors import BackendError, GateError
-from runtime.manifest import Precision
 
 __all__ = ["add_static_profile", "parse", "require_precision"]
 

@@ -21,7 +21,7 @@ from runtime.backends.openvino import OpenVinoEngine
 from runtime.backends.ort import OnnxRuntimeEngine
 from runtime.backends.tensorrt.engine import TensorRtEngine
 from runtime.backends.tensors import LogitsLayout
-from runtime.manifest import EngineInfo
+from runtime.bundle.manifest import EngineInfo
 
 __all__ = ["Backend", "LogitsLayout", "open_backend"]
 

@@ -3,14 +3,14 @@
 import math
 from collections.abc import Sequence
 
-from runtime.bundle import bundle_id_of
+from runtime.bundle.manifest import Manifest
+from runtime.bundle.opening import bundle_id_of
 from runtime.drift.config import DriftConfig
 from runtime.drift.detector import Departure, Detector
 from runtime.drift.features import describe, features_of
 from runtime.errors import SinkError
 from runtime.health.monitor import Monitor
 from runtime.health.reasons import Reason
-from runtime.manifest import Manifest
 from runtime.result import Result, Status
 
 __all__ = ["DriftWatch", "detector_of", "sentence"]

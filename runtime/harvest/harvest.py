@@ -12,7 +12,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from runtime.bundle import bundle_id_of
+from runtime.bundle.manifest import Manifest
+from runtime.bundle.opening import bundle_id_of
 from runtime.config import RUN_FILE
 from runtime.drift.features import features_of
 from runtime.errors import ConfigError, SinkError
@@ -21,7 +22,6 @@ from runtime.harvest.config import HarvestConfig
 from runtime.harvest.run_file import FRAMES, is_run_file, run_file
 from runtime.harvest.selection import Selection, Standard
 from runtime.harvest.store import Kept, Store, day_of, encoded
-from runtime.manifest import Manifest
 from runtime.result import Result, Status
 from runtime.sinks.disk import writing_to
 

@@ -5,9 +5,9 @@ from typing import Any
 
 import yaml
 
+from runtime.bundle.manifest import Manifest
 from runtime.config import FOLDER
 from runtime.errors import BundleError
-from runtime.manifest import Manifest
 
 __all__ = ["FRAMES", "is_run_file", "run_file"]
 

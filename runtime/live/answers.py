@@ -9,10 +9,10 @@ from importlib.resources import files
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
+from runtime.bundle.manifest import Manifest
 from runtime.live.document import picture_document, status_document
 from runtime.live.pictures import Kind, Picture, Pictures
 from runtime.live.record import Record
-from runtime.manifest import Manifest
 
 if TYPE_CHECKING:
     from runtime.live.exposition import Exposition

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
+from runtime.bundle.manifest import ClassInfo
 from runtime.health.reasons import Health, Reason, State, state_of
 from runtime.live.pictures import CONFIDENCE_SCALE
 from runtime.live.record import HISTORY_COLUMNS, NUM_HISTORY, STAGES, Told
-from runtime.manifest import ClassInfo
 from runtime.result import Captured
 
 __all__ = ["SILENT_AFTER_MS", "STALE_GRACE_MS", "picture_document", "status_document"]

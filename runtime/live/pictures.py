@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from runtime.bundle.manifest import Manifest
 from runtime.live.buffers import Kept, NewestKept
-from runtime.manifest import Manifest
 from runtime.overlay import blend, colour_labels
 from runtime.result import Captured
 

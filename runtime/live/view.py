@@ -3,13 +3,13 @@
 from collections.abc import Callable
 from time import monotonic_ns
 
+from runtime.bundle.manifest import Manifest
 from runtime.live.answers import Answers
 from runtime.live.buffers import NewestKept
 from runtime.live.config import LiveConfig
 from runtime.live.pictures import Pictures
 from runtime.live.record import Record
 from runtime.live.server import LiveServer
-from runtime.manifest import Manifest
 from runtime.result import Result, Status
 
 __all__ = ["LiveView"]

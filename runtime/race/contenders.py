@@ -13,8 +13,8 @@ from runtime.backends.config import (
     TensorRtEpConfig,
 )
 from runtime.backends.ort_providers import CUDA, TENSORRT
-from runtime.manifest import Artefact, Manifest
-from runtime.serving import format_served, why_not_served
+from runtime.bundle.manifest import Artefact, Manifest
+from runtime.bundle.serving import format_served, why_not_served
 
 __all__ = ["Contender", "Refusal", "contenders_of", "title_of"]
 

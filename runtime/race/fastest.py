@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime.backends.config import AutoConfig
-from runtime.bundle import bundle_id_of
+from runtime.bundle.manifest import Manifest
+from runtime.bundle.opening import bundle_id_of
 from runtime.command import say
 from runtime.errors import BackendError, BundleError
-from runtime.manifest import Manifest
 from runtime.race.contenders import Contender, Refusal, contenders_of, title_of
 from runtime.race.device import describe_device
 from runtime.race.race import Outcome, Runner, race

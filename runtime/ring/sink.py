@@ -1,6 +1,6 @@
 """Publishes the loop's results in shared memory."""
 
-from runtime.manifest import Manifest
+from runtime.bundle.manifest import Manifest
 from runtime.result import Result, Status
 from runtime.ring.layout import Kind
 from runtime.ring.writer import RingWriter

@@ -2,7 +2,7 @@
 
 from typing import assert_never
 
-from runtime.manifest import Manifest
+from runtime.bundle.manifest import Manifest
 from runtime.settings import RuntimeConfig
 from runtime.sinks.config import (
     JsonLinesConfig,

@@ -5,7 +5,7 @@ import select
 from types import TracebackType
 from typing import Self
 
-from runtime.stop_signals import on_stop_signals
+from runtime.service.stop_signals import on_stop_signals
 
 __all__ = ["StopRequest"]
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from runtime.bundle import bundle_id_of, read_manifest
+from runtime.bundle.opening import bundle_id_of, read_manifest
 from runtime.command import say
 from runtime.errors import BundleError, IapcError
 from runtime.segmenter import Segmenter

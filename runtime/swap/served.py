@@ -5,9 +5,9 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.bundle import bundle_id_of
+from runtime.bundle.manifest import Manifest
+from runtime.bundle.opening import bundle_id_of
 from runtime.health.reasons import Health
-from runtime.manifest import Manifest
 from runtime.segmenter import Segmentation, Segmenter
 
 __all__ = ["Served"]

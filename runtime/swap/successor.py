@@ -13,12 +13,12 @@ from collections.abc import Callable
 from pathlib import Path
 from threading import Event, Thread
 
-from runtime.bundle import bundle_id_of, read_manifest
+from runtime.bundle.manifest import Manifest
+from runtime.bundle.opening import bundle_id_of, read_manifest
 from runtime.command import say
 from runtime.errors import BundleError, IapcError
 from runtime.health.monitor import Monitor
 from runtime.health.reasons import Reason
-from runtime.manifest import Manifest
 from runtime.swap.background import background
 from runtime.swap.config import SwapConfig
 from runtime.swap.handover import Handover, Opened

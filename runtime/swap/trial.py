@@ -10,8 +10,8 @@ from time import monotonic
 import numpy as np
 from numpy.typing import NDArray
 
+from runtime.bundle.manifest import Manifest
 from runtime.errors import BundleError
-from runtime.manifest import Manifest
 from runtime.outputs import MIN_CHANGED, is_same, share_changed, why_not_finite
 from runtime.segmenter import Segmentation, Segmenter
 from runtime.swap.background import background

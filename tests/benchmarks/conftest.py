@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from export.onnx_from_torch import onnx_from_torch
 from export.onnx_graph import cut_to_logits
 from export.torchscript_from_torch import torchscript_from_torch
+from runtime.bundle.manifest import MANIFEST_NAME, Artefact, BundleFile, ClassInfo, EngineInfo, Golden, Manifest, Parity
 from runtime.drift.features import describe
 from runtime.drift.reference import reference_of
 from runtime.files import sha256_of, write_json
-from runtime.manifest import MANIFEST_NAME, Artefact, BundleFile, ClassInfo, EngineInfo, Golden, Manifest, Parity
 from training.checkpoint import NetworkSpec, save_network
 from training.data.config import StreetsConfig
 from training.data.open import open_frames

@@ -13,7 +13,7 @@ from benchmarks.__main__ import main
 from benchmarks.config import BenchmarksConfig
 from benchmarks.ladder import measure_ladder
 from benchmarks.rungs import Engines, rungs_of
-from runtime.bundle import read_manifest
+from runtime.bundle.opening import read_manifest
 from runtime.errors import ConfigError, FrameError, GateError
 from runtime.files import sha256_of
 from training.checkpoint import load_network, save_network

@@ -12,11 +12,20 @@ from benchmarks.config import BenchmarksConfig
 from benchmarks.document import Contender, LatencyDocument
 from benchmarks.environment import Environment
 from benchmarks.report import write_report
+from runtime.bundle.manifest import (
+    Artefact,
+    BundleFile,
+    ClassInfo,
+    Golden,
+    InputConvention,
+    Manifest,
+    Parity,
+    Quantization,
+)
 from runtime.drift.features import describe
 from runtime.drift.reference import reference_of
 from runtime.errors import BundleError, DataError
 from runtime.files import sha256_of, write_json
-from runtime.manifest import Artefact, BundleFile, ClassInfo, Golden, InputConvention, Manifest, Parity, Quantization
 from training.data.config import FolderConfig
 
 RUN_FILE = Path("configs/run.yaml")

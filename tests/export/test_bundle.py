@@ -11,7 +11,7 @@ from export.bundle import export_bundle, gates_folder
 from export.bundle_folder import replacing_bundle
 from export.config import ExportConfig
 from export.frozen import freeze
-from runtime.bundle import read_manifest
+from runtime.bundle.opening import read_manifest
 from runtime.drift.features import features_of
 from runtime.drift.reference import reference_of
 from runtime.errors import ConfigError, GateError

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from export.bundle import export_bundle
 from export.config import ExportConfig
-from runtime.bundle import bundle_id_of, read_manifest
+from runtime.bundle.opening import bundle_id_of, read_manifest
 from runtime.config import load_config
 from runtime.harvest.config import HarvestConfig
 from runtime.harvest.harvest import Harvest

@@ -14,7 +14,7 @@ from export.facts import Facts
 from export.frozen import Frozen
 from export.inspect_artefact import read_facts
 from export.provenance import artefact_facts
-from runtime.bundle import read_manifest
+from runtime.bundle.opening import read_manifest
 from runtime.errors import BundleError
 from runtime.files import sha256_of
 

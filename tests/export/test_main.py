@@ -13,10 +13,10 @@ from pydantic import BaseModel
 from export.__main__ import main
 from export.config import ExportConfig
 from export.known_options import MMDEPLOY, ULTRALYTICS, markdown_table
-from runtime.bundle import read_manifest
+from runtime.bundle.keys import PASSPHRASE_VARIABLE
+from runtime.bundle.manifest import Manifest
+from runtime.bundle.opening import read_manifest
 from runtime.files import sha256_of
-from runtime.keys import PASSPHRASE_VARIABLE
-from runtime.manifest import Manifest
 
 ROOT = Path(__file__).parents[2]
 MakeConfig = Callable[..., ExportConfig]

@@ -5,7 +5,7 @@ import torch
 
 from export.bundle import export_bundle
 from export.config import ExportConfig
-from runtime.bundle import read_manifest
+from runtime.bundle.opening import read_manifest
 
 ROOT = Path(__file__).parents[2]
 MakeConfig = Callable[..., ExportConfig]

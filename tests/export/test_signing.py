@@ -4,9 +4,9 @@ from pathlib import Path
 import pytest
 
 from export.signing import keygen, sign
+from runtime.bundle.keys import PASSPHRASE_VARIABLE, key_id, read_public_key
+from runtime.bundle.signature import SIGNATURE_NAME, read_signature, verify
 from runtime.errors import BundleError, ConfigError
-from runtime.keys import PASSPHRASE_VARIABLE, key_id, read_public_key
-from runtime.signature import SIGNATURE_NAME, read_signature, verify
 
 MANIFEST = b'{"schema_version": 2}\n'
 

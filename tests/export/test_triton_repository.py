@@ -8,11 +8,7 @@ import numpy as np
 import pytest
 
 from export.triton_repository import TritonModel, write_triton_repository
-from runtime.drift.features import describe
-from runtime.drift.reference import reference_of
-from runtime.errors import BundleError, ConfigError
-from runtime.files import sha256_of, write_json
-from runtime.manifest import (
+from runtime.bundle.manifest import (
     MANIFEST_NAME,
     Artefact,
     BundleFile,
@@ -24,6 +20,10 @@ from runtime.manifest import (
     Parity,
     Quantization,
 )
+from runtime.drift.features import describe
+from runtime.drift.reference import reference_of
+from runtime.errors import BundleError, ConfigError
+from runtime.files import sha256_of, write_json
 
 FRAME_HW = (16, 24)
 MakeBundle = Callable[..., Path]

@@ -11,10 +11,19 @@ import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
+from runtime.bundle.manifest import (
+    MANIFEST_NAME,
+    Artefact,
+    BundleFile,
+    ClassInfo,
+    Golden,
+    InputConvention,
+    Manifest,
+    Parity,
+)
 from runtime.drift.features import describe, features_of
 from runtime.drift.reference import Reference, reference_of
 from runtime.files import sha256_of, write_json
-from runtime.manifest import MANIFEST_NAME, Artefact, BundleFile, ClassInfo, Golden, InputConvention, Manifest, Parity
 
 FRAME_HW = (16, 24)
 CLASSES = ("road", "sky", "car")

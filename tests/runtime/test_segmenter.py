@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from runtime.bundle.manifest import Quantization
 from runtime.errors import BackendError, BundleError, FrameError
-from runtime.manifest import Quantization
 from runtime.segmenter import Segmenter
 from runtime.settings import CpuConfig, CudaConfig, OpenVinoConfig, RuntimeConfig
 

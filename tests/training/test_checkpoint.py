@@ -9,8 +9,8 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor, nn
 
+from runtime.bundle.manifest import InputConvention
 from runtime.errors import CheckpointError
-from runtime.manifest import InputConvention
 from training.checkpoint import (
     NetworkSpec,
     load_network,

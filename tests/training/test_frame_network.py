@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from runtime.manifest import InputConvention
+from runtime.bundle.manifest import InputConvention
 from training.frame_network import FrameInput, FrameNetwork
 from training.networks.config import INPUT_CONVENTIONS
 from training.networks.deeplab_v2 import DeepLabV2

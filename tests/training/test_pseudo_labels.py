@@ -8,9 +8,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from runtime.bundle.manifest import InputConvention
 from runtime.errors import DataError
 from runtime.images import write_png
-from runtime.manifest import InputConvention
 from training.checkpoint import NetworkSpec
 from training.config import PseudoLabelConfig
 from training.data.files import ImageFiles

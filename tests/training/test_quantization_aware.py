@@ -14,9 +14,9 @@ import torch
 from onnx import TensorProto, helper
 from torch import Tensor, nn
 
+from runtime.bundle.manifest import Scheme
 from runtime.config import validated
 from runtime.errors import ConfigError
-from runtime.manifest import Scheme
 from training.checkpoint import NetworkSpec, load_network, read_network, save_network
 from training.config import IapcConfig, TrainingConfig
 from training.device import Compute

@@ -4,8 +4,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, PositiveInt, field_validator, model_validator
 
+from runtime.bundle.manifest import InputConvention
 from runtime.config import StrictModel
-from runtime.manifest import InputConvention
 
 __all__ = [
     "INPUT_CONVENTIONS",

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from runtime.bundle.manifest import InputConvention
 from runtime.command import progress, say
-from runtime.manifest import InputConvention
 from training.data.frames import Frames
 from training.device import Compute
 from training.frame_network import FrameInput

@@ -15,8 +15,8 @@ from runtime.backends.tensorrt.library import open_engine_library, said
 from runtime.backends.tensorrt.loading import load, tensors_of
 from runtime.backends.tensorrt.plan import require_loadable
 from runtime.backends.tensors import LogitsLayout, check_tensors
+from runtime.bundle.manifest import EngineInfo
 from runtime.errors import BackendError
-from runtime.manifest import EngineInfo
 
 __all__ = ["TensorRtEngine"]
 

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+from runtime.bundle.manifest import EngineInfo
 from runtime.errors import BackendError
-from runtime.manifest import EngineInfo
 
 __all__ = ["AMPERE", "is_for_gpu", "require_gpu"]
 

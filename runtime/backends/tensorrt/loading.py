@@ -5,8 +5,8 @@ from typing import Any
 
 from runtime.backends.tensorrt.library import EngineLibrary, said
 from runtime.backends.tensors import Tensors
+from runtime.bundle.manifest import EngineInfo
 from runtime.errors import BackendError
-from runtime.manifest import EngineInfo
 
 __all__ = ["load", "tensors_of"]
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from runtime.backends.tensorrt.library import TITLES, LibraryName, find_engine_library, open_engine_library
+from runtime.bundle.manifest import EngineInfo
 from runtime.errors import BackendError
-from runtime.manifest import EngineInfo
 
 __all__ = ["HEADER_BYTES", "Plan", "read_plan", "require_loadable", "why_not_loadable"]
 

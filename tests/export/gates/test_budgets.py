@@ -4,7 +4,7 @@ import pytest
 
 from export.config import Budgets
 from export.gates.budgets import STRAY_PIXELS, problems
-from runtime.manifest import Artefact, ClassParity, Parity, Quantization
+from runtime.bundle.manifest import Artefact, ClassParity, Parity, Quantization
 
 FRAME_HW = (100, 200)
 WEIGHT_BYTES = 10_000_000

@@ -4,7 +4,7 @@ import torch
 from numpy.typing import NDArray
 
 from export.gates.preprocessing import convention_problem, graph_problem, network_input
-from runtime.manifest import InputConvention
+from runtime.bundle.manifest import InputConvention
 from training.checkpoint import NetworkSpec
 from training.networks.config import INPUT_CONVENTIONS, DeepLabV2Config, InputName
 

@@ -15,7 +15,7 @@ from export.frozen import Frozen
 from export.gates.comparison import Reference
 from export.gates.verdict import Verdict, judge
 from export.onnx_from_torch import onnx_from_torch
-from runtime.manifest import Precision
+from runtime.bundle.manifest import Precision
 from training.frame_network import FrameNetwork
 from training.networks.deeplab_v2 import DeepLabV2
 

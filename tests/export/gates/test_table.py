@@ -3,7 +3,7 @@ from typing import Any
 from export.gates.comparison import Compared
 from export.gates.table import gate_document, gate_markdown, gate_table
 from export.gates.verdict import Verdict
-from runtime.manifest import Artefact, ClassParity, Parity
+from runtime.bundle.manifest import Artefact, ClassParity, Parity
 
 PARITY = Parity(
     engine="onnxruntime",

@@ -10,8 +10,8 @@ from export.frame_sets import FrameSets
 from export.quantization.choose import Calibration, Int8Choice, choose_int8
 from export.quantization.coverage import hash_of
 from export.quantization.sensitivity import measure_sensitivity, sensitivity_table
+from runtime.bundle.manifest import Scheme
 from runtime.errors import ConfigError
-from runtime.manifest import Scheme
 
 NUM_CLASSES = 19
 LAYER, BEFORE = "layer2.1.conv2", "layer2.1.conv1"

@@ -12,8 +12,8 @@ from export.quantization.choose import Calibration
 from export.quantization.layers import NetworkGraph
 from export.quantization.quantize import fitted_ranges, quantize
 from export.quantization.ranges import Range
+from runtime.bundle.manifest import Scheme
 from runtime.errors import ConfigError
-from runtime.manifest import Scheme
 
 Ranges = dict[str, Range]
 

@@ -11,8 +11,8 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from runtime.backends.tensorrt.library import EngineLibrary, find_engine_library
+from runtime.bundle.manifest import Precision
 from runtime.errors import BackendError
-from runtime.manifest import Precision
 
 FRAME_HW = (16, 24)
 NUM_CLASSES, WIDTH = 5, 64

@@ -11,9 +11,9 @@ from export.onnx_from_torch import onnx_from_torch
 from export.tensorrt.build import build_engine
 from runtime.backends.tensorrt.library import EngineLibrary
 from runtime.backends.tensorrt.plan import read_plan
+from runtime.bundle.manifest import Precision
 from runtime.errors import BackendError, ConfigError, GateError
 from runtime.files import sha256_of
-from runtime.manifest import Precision
 from training.checkpoint import NetworkSpec
 from training.frame_network import FrameNetwork
 from training.networks.config import DeepLabV2Config

@@ -9,7 +9,7 @@ from export.config import TensorRtConfig
 from export.tensorrt.build import build_engine
 from export.tensorrt.cache import attach_timings, keep_timings
 from runtime.backends.tensorrt.library import EngineLibrary
-from runtime.manifest import EngineInfo
+from runtime.bundle.manifest import EngineInfo
 
 pytestmark = pytest.mark.tensorrt
 MakeModel = Callable[..., Path]

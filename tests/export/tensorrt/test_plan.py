@@ -7,8 +7,8 @@ from export.config import TensorRtConfig
 from export.tensorrt.build import build_engine
 from runtime.backends.tensorrt.library import EngineLibrary
 from runtime.backends.tensorrt.plan import HEADER, require_loadable
+from runtime.bundle.manifest import EngineInfo
 from runtime.errors import BackendError
-from runtime.manifest import EngineInfo
 
 MakeModel = Callable[..., Path]
 

@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 
 from runtime.backends.tensorrt.plan import HEADER
-from runtime.manifest import EngineInfo
+from runtime.bundle.manifest import EngineInfo
 
 FRAME_HW = (16, 24)
 VERSION = (10, 16, 1, 11)

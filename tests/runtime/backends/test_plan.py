@@ -7,8 +7,8 @@ import pytest
 
 from runtime.backends.tensorrt.library import find_engine_library, open_engine_library
 from runtime.backends.tensorrt.plan import HEADER_BYTES, Plan, read_plan, require_loadable, why_not_loadable
+from runtime.bundle.manifest import EngineInfo
 from runtime.errors import BackendError
-from runtime.manifest import EngineInfo
 
 
 def info(library: str = "tensorrt", version: str = "10.16.1.11", **values: Any) -> EngineInfo:

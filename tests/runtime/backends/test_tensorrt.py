@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from runtime.backends.config import TensorRtConfig
 from runtime.backends.open import LogitsLayout, open_backend
 from runtime.backends.tensorrt.engine import TensorRtEngine
+from runtime.bundle.manifest import EngineInfo
 from runtime.errors import BackendError, BundleError
-from runtime.manifest import EngineInfo
 from runtime.segmenter import Segmenter
 from runtime.settings import RuntimeConfig
 

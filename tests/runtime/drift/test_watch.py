@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from runtime.bundle import bundle_id_of, read_manifest
+from runtime.bundle.manifest import Manifest
+from runtime.bundle.opening import bundle_id_of, read_manifest
 from runtime.drift.config import DriftConfig
 from runtime.drift.features import describe, features_of
 from runtime.drift.reference import Reference, reference_of
@@ -15,7 +16,6 @@ from runtime.errors import SinkError
 from runtime.health.config import HealthConfig
 from runtime.health.monitor import Monitor
 from runtime.health.reasons import OK, Reason
-from runtime.manifest import Manifest
 from runtime.result import Captured, Counters, Result, Stages, Status
 
 FRAME_HW = (16, 24)

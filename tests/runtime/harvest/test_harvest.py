@@ -9,13 +9,13 @@ import pytest
 import yaml
 from numpy.typing import NDArray
 
-from runtime.bundle import bundle_id_of, read_manifest
+from runtime.bundle.manifest import Manifest
+from runtime.bundle.opening import bundle_id_of, read_manifest
 from runtime.errors import BundleError, ConfigError, DiskFullError, SinkError
 from runtime.harvest.config import HarvestConfig
 from runtime.harvest.harvest import Harvest
 from runtime.health.reasons import OK
 from runtime.images import read_image
-from runtime.manifest import Manifest
 from runtime.result import Captured, Counters, Result, Stages, Status
 
 FRAME_HW = (16, 24)

@@ -9,12 +9,12 @@ from urllib.parse import urlsplit
 import numpy as np
 import pytest
 
-from runtime.bundle import read_manifest
+from runtime.bundle.manifest import Manifest
+from runtime.bundle.opening import read_manifest
 from runtime.health.reasons import OK, Health
 from runtime.live import server
 from runtime.live.config import LiveConfig
 from runtime.live.view import LiveView
-from runtime.manifest import Manifest
 from runtime.result import Captured, Counters, Result, Stages
 
 MILLISECOND_NS = 1_000_000

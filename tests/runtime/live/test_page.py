@@ -15,10 +15,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from runtime.bundle.manifest import Manifest
 from runtime.health.reasons import OK, Health, Reason
 from runtime.live.config import LiveConfig
 from runtime.live.view import LiveView
-from runtime.manifest import Manifest
 from runtime.result import Result, Status
 
 MakeResult = Callable[..., Result]

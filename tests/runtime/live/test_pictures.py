@@ -14,11 +14,11 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from runtime.bundle.manifest import Manifest
 from runtime.live import pictures
 from runtime.live.buffers import NewestKept
 from runtime.live.pictures import CONFIDENCE_SCALE
 from runtime.live.view import UNWATCHED_NS, LiveView
-from runtime.manifest import Manifest
 from runtime.result import Result
 
 Fetch = Callable[..., tuple[int, Message, bytes]]

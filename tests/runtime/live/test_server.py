@@ -9,11 +9,11 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from runtime.bundle.manifest import Manifest
 from runtime.errors import SinkError
 from runtime.live import server
 from runtime.live.config import LiveConfig
 from runtime.live.view import LiveView
-from runtime.manifest import Manifest
 
 Fetch = Callable[..., tuple[int, Message, bytes]]
 

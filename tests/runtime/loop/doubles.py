@@ -11,12 +11,12 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
+from runtime.bundle.manifest import Manifest
 from runtime.health.config import HealthConfig
 from runtime.health.monitor import Monitor
 from runtime.health.reasons import Health, Reason
 from runtime.loop.config import LoopConfig
 from runtime.loop.loop import Loop, NamedSink
-from runtime.manifest import Manifest
 from runtime.result import Captured, Counters, Result, Status
 from runtime.segmenter import Segmentation
 from runtime.sources.source import Source

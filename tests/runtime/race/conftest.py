@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from runtime.backends.config import BackendConfig, CpuConfig
-from runtime.manifest import Artefact, Parity
+from runtime.bundle.manifest import Artefact, Parity
 from runtime.race.contenders import Contender
 
 

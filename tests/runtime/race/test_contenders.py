@@ -4,10 +4,10 @@ from typing import Any
 import pytest
 
 from runtime.backends.config import AutoConfig, TensorRtEpConfig
-from runtime.manifest import Quantization
+from runtime.bundle.manifest import Quantization
+from runtime.bundle.serving import why_not_served
 from runtime.race import contenders as module
 from runtime.race.contenders import Contender, contenders_of, title_of
-from runtime.serving import why_not_served
 
 MakeContender = Callable[..., Contender]
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from runtime.bundle import read_manifest
+from runtime.bundle.opening import read_manifest
 from runtime.health.config import HealthConfig
 from runtime.health.monitor import Monitor
 from runtime.health.reasons import Health, Reason

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from runtime.bundle import read_manifest
+from runtime.bundle.opening import read_manifest
 from runtime.result import Result
 from runtime.settings import RuntimeConfig
 from runtime.sinks.config import JsonLinesConfig, NpzConfig, PicturesConfig, SinkConfig, VideoSinkConfig

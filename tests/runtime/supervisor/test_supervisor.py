@@ -152,7 +152,7 @@ def test_supervisor_lives_without_numpy_and_engines() -> None:
 import sys
 for name in ("numpy", "onnxruntime", "openvino", "tensorrt", "av", "PIL"):
     sys.modules[name] = None
-import runtime.serve_command
+import runtime.commands.serve
 """
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

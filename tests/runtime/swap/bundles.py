@@ -8,8 +8,8 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
-from runtime.bundle import bundle_id_of
-from runtime.manifest import MANIFEST_NAME, Manifest
+from runtime.bundle.manifest import MANIFEST_NAME, Manifest
+from runtime.bundle.opening import bundle_id_of
 
 FRAME_HW = (16, 24)
 GOLDEN_FRAMES = np.random.default_rng(0).integers(0, 256, (3, *FRAME_HW, 3), dtype=np.uint8)

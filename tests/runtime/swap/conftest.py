@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from runtime.manifest import MANIFEST_NAME
+from runtime.bundle.manifest import MANIFEST_NAME
 from tests.runtime.swap.bundles import GOLDEN_FRAMES, A, labels_of, network, put
 from tests.runtime.swap.vehicle import Vehicle
 

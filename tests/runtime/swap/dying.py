@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from runtime.bundle.manifest import MANIFEST_NAME
 from runtime.health.reasons import OK
-from runtime.manifest import MANIFEST_NAME
 from runtime.segmenter import Segmenter
 from runtime.settings import RuntimeConfig
 from tests.runtime.swap.bundles import FRAME_HW, id_of

@@ -6,7 +6,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from runtime.manifest import InputConvention
+from runtime.bundle.manifest import InputConvention
 from training.device import Compute
 from training.frame_network import FrameInput
 from training.networks.config import INPUT_CONVENTIONS, InputName

@@ -63,7 +63,7 @@ def run_serve(options: argparse.Namespace, arguments: Sequence[str]) -> Mapping[
         return None
     # A crash inside an engine leaves a line for each thread.
     faulthandler.enable()
-    from runtime.serve import serve
+    from runtime.service.serve import serve
 
     if heartbeat is not None:
         return serve(config, beat=heartbeat.beat, ready=heartbeat.ready)

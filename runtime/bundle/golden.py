@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from runtime.bundle.manifest import Artefact, BundleFile, Manifest
+from runtime.bundle.serving import agreement_margin
 from runtime.errors import BackendError, BundleError
-from runtime.manifest import Artefact, BundleFile, Manifest
-from runtime.serving import agreement_margin
 from runtime.settings import BackendConfig
 
 __all__ = ["GoldenFrames", "read_golden", "require_golden"]

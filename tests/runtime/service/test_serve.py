@@ -20,14 +20,14 @@ from runtime.files import sha256_of
 from runtime.health.monitor import Monitor
 from runtime.images import write_png
 from runtime.segmenter import Segmentation
-from runtime.serve import serve
+from runtime.service.serve import serve
 from runtime.settings import RuntimeConfig
 from runtime.sinks.config import JsonLinesConfig
 from runtime.sources.config import FolderConfig
 from runtime.swap.open import open_served
 from runtime.swap.served import Served
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 Start = Callable[..., "Process"]
 QUIET = ("live=null", "drift=null")
 

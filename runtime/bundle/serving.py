@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, assert_never
 
+from runtime.bundle.manifest import Artefact, Format, Manifest, Precision
 from runtime.errors import BundleError
-from runtime.manifest import Artefact, Format, Manifest, Precision
 from runtime.settings import (
     BackendConfig,
     CpuConfig,

@@ -3,16 +3,16 @@ import sys
 from pathlib import Path
 from time import monotonic_ns
 
-from runtime.cold_start import ColdStart
+from runtime.service.cold_start import ColdStart
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def test_stages_add_up_to_the_time_since_the_process_was_started() -> None:
     code = """
 import time
 time.sleep(0.2)
-from runtime.cold_start import ColdStart
+from runtime.service.cold_start import ColdStart
 start = ColdStart()
 start.passed("before")
 time.sleep(0.05)

@@ -7,10 +7,10 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from runtime.bundle import read_manifest
+from runtime.bundle.keys import key_id
+from runtime.bundle.opening import read_manifest
+from runtime.bundle.signature import SIGNATURE_NAME, read_signature, signature_line, verify
 from runtime.errors import BackendError, BundleError, ConfigError
-from runtime.keys import key_id
-from runtime.signature import SIGNATURE_NAME, read_signature, signature_line, verify
 
 PEM, SPKI = serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
 WriteKey = Callable[[int], Path]

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime.command import progress, say
+from runtime.commands.statistics import Statistics
 from runtime.config import load_config
 from runtime.errors import ConfigError
 from runtime.files import writable_folder, write_json
@@ -19,7 +20,6 @@ from runtime.settings import RuntimeConfig
 from runtime.sinks.pictures import write_labels, write_overlay
 from runtime.sinks.video_writer import VideoWriter
 from runtime.sources.offline import Frames, open_frames
-from runtime.statistics import Statistics
 
 __all__ = ["EPILOG", "add_arguments", "segment_all"]
 

@@ -3,7 +3,7 @@ import signal
 
 import pytest
 
-from runtime.stop_signals import on_stop_signals
+from runtime.service.stop_signals import on_stop_signals
 
 
 def test_signals_are_wishes_inside_the_block_and_what_they_were_after_it() -> None:

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from runtime.bundle import read_manifest, verified_path
+from runtime.bundle.manifest import Artefact, BundleFile, Manifest
+from runtime.bundle.opening import read_manifest, verified_path
 from runtime.errors import BundleError
-from runtime.manifest import Artefact, BundleFile, Manifest
 
 CONTENT = {"sha256": "0" * 64, "num_bytes": 1}
 
@@ -149,7 +149,7 @@ def test_file_that_may_not_be_read_is_refused(bundle: Path, monkeypatch: pytest.
 
     entry = read_manifest(bundle).golden.frames
     # The superuser, as whom tests may run, can read everything.
-    monkeypatch.setattr("runtime.bundle.sha256_of", refuse)
+    monkeypatch.setattr("runtime.bundle.opening.sha256_of", refuse)
     with pytest.raises(BundleError, match=r"golden_frames\.npy cannot be read \(Permission denied\)"):
         verified_path(bundle, entry)
 

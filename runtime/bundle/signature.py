@@ -7,8 +7,8 @@ counts: there is no second spelling of the same signature, and nothing of a bund
 import re
 from pathlib import Path
 
+from runtime.bundle.keys import key_id, read_public_key
 from runtime.errors import BundleError
-from runtime.keys import key_id, read_public_key
 
 __all__ = ["SIGNATURE_NAME", "read_signature", "signature_line", "verify"]
 

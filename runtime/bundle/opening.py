@@ -6,10 +6,10 @@ from pathlib import Path
 
 from pydantic import BaseModel, StrictInt, ValidationError
 
+from runtime.bundle.manifest import MANIFEST_NAME, SCHEMA_VERSION, BundleFile, Manifest
+from runtime.bundle.signature import SIGNATURE_NAME, verify
 from runtime.errors import BundleError
 from runtime.files import sha256_of
-from runtime.manifest import MANIFEST_NAME, SCHEMA_VERSION, BundleFile, Manifest
-from runtime.signature import SIGNATURE_NAME, verify
 
 __all__ = ["bundle_id_of", "read_manifest", "verified_path"]
 

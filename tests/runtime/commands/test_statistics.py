@@ -2,9 +2,9 @@ from pathlib import Path
 
 import numpy as np
 
-from runtime.bundle import read_manifest
+from runtime.bundle.opening import read_manifest
+from runtime.commands.statistics import Statistics
 from runtime.segmenter import Segmentation
-from runtime.statistics import Statistics
 
 
 def result(train_id: int, latency_ns: int) -> Segmentation:

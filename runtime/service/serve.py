@@ -5,13 +5,13 @@ from contextlib import closing
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Any
 
-from runtime.cold_start import ColdStart
 from runtime.command import say
 from runtime.config import StrictModel
 from runtime.errors import BundleError, ConfigError
 from runtime.loop.process import settle_process
+from runtime.service.cold_start import ColdStart
+from runtime.service.stop_signals import on_stop_signals
 from runtime.settings import RuntimeConfig
-from runtime.stop_signals import on_stop_signals
 
 if TYPE_CHECKING:
     from runtime.segmenter import Segmenter
@@ -46,11 +46,11 @@ def serve(
         raise ConfigError("serve needs runtime.bundle and runtime.source; give --bundle FOLDER and --source SOURCE")
     settle_process(config.loop)
     # Not before: numpy and the engines start threads when they are loaded, which keep what the process had then.
-    from runtime.consumers import open_consumers
     from runtime.health.history import History
     from runtime.health.monitor import Monitor
     from runtime.health.throttling import Throttling
     from runtime.loop.loop import Loop, NamedSink
+    from runtime.service.consumers import open_consumers
     from runtime.sources.open import open_source
     from runtime.swap.open import open_served
 

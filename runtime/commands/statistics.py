@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from runtime.manifest import Manifest
+from runtime.bundle.manifest import Manifest
 from runtime.segmenter import Segmentation
 
 __all__ = ["Statistics"]

@@ -1,0 +1,1 @@
+"""A bundle in service: everything opened, the loop run, the end told."""
