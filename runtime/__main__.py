@@ -6,10 +6,9 @@ watch     what a process that serves says of itself
 """
 
 import argparse
-import os
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any, NoReturn
+from typing import Any
 
 from runtime.command import run_command
 
@@ -78,16 +77,5 @@ def _add_arguments(name: str, parser: argparse.ArgumentParser) -> None:
     add_arguments(parser)
 
 
-def leave(status: int) -> NoReturn:
-    """End the process without the destructors of engines' libraries.
-
-    OpenVINO's were seen to crash now and then after a race of several engines, when all work was done and told: a
-    supervisor would take that for a failure. Everything of ours is closed and written when a command returns.
-    """
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(status)
-
-
 if __name__ == "__main__":
-    leave(main())
+    sys.exit(main())

@@ -7,6 +7,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from runtime.backends.signal_stack import kept_signal_stack
 from runtime.backends.tensors import LogitsLayout, Tensors, check_tensors, read_model
 from runtime.errors import BackendError
 
@@ -43,7 +44,8 @@ class OpenVinoEngine:
         threads: int | None = None,
     ) -> None:
         openvino = _import_openvino()
-        compiled = _compile(openvino, model, precision, threads)
+        with kept_signal_stack():
+            compiled = _compile(openvino, model, precision, threads)
         check_tensors(model, _tensors((*compiled.inputs, *compiled.outputs)), frame_hw, logits)
         self._request: Any = compiled.create_infer_request()
         self._frame = np.zeros((1, *frame_hw, 3), dtype=np.uint8)
@@ -66,7 +68,8 @@ class OpenVinoEngine:
 
     def close(self) -> None:
         """Give back the model's memory; see `Engine.close`."""
-        self._request = None
+        with kept_signal_stack():
+            self._request = None
 
 
 def _import_openvino() -> Any:

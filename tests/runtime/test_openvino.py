@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from runtime.backends.signal_stack import signal_stack
 from runtime.errors import BackendError
 from runtime.segmenter import Segmenter
 from runtime.settings import OpenVinoConfig, RuntimeConfig
@@ -103,3 +104,15 @@ def test_closed_backend_says_so(bundle: Path, striped_frame: Frame) -> None:
     segmenter.close()
     with pytest.raises(BackendError, match="is closed"):
         segmenter.segment(striped_frame)
+
+
+@pytest.mark.usefixtures("openvino")
+def test_signals_find_their_stack_after_engines_closed_in_the_order_they_were_opened(bundle: Path) -> None:
+    before = signal_stack()
+    assert before is not None
+    first, second = (Segmenter.open(bundle, FP32) for _ in range(2))
+    first.close()
+    second.close()
+    after = signal_stack()
+    assert after is not None
+    assert (after.address, after.flags) == (before.address, before.flags)
