@@ -18,7 +18,7 @@ from benchmarks.contenders import SEED
 from benchmarks.drift_document import DriftDocument, DriftRow, drift_text
 from runtime.bundle.manifest import MANIFEST_NAME
 from runtime.command import progress, say
-from runtime.drift.detector import Detector
+from runtime.drift.detector import Departure, Detector
 from runtime.drift.features import features_of
 from runtime.drift.watch import detector_of, sentence
 from runtime.errors import ConfigError
@@ -102,21 +102,18 @@ def _ordered(features: Features, number: int, rng: np.random.Generator) -> Featu
 def _replayed(
     detector: Detector, within: Features, beyond: Features, asked: DriftBenchmarkConfig, *, is_shuffled: bool
 ) -> DriftRow:
-    """Frames within again and again; then, from the state that leaves, frames beyond until the alarm; then back."""
-    looks = np.concatenate([within] * asked.num_passes)
+    """All passes of the frames within; from the state they leave, all of those beyond; then back, until all is well."""
+    looks = _repeated(within, asked.num_passes)
     is_alarm = [bool(detector.look(features)) for features in looks]
     false_alarms = int(np.count_nonzero(np.diff(np.array([False, *is_alarm]).astype(np.int8)) == 1))
     is_already = is_alarm[-1]
     delay, told = None, ""
+    found: tuple[Departure, ...] = ()
     for number, features in enumerate(_repeated(beyond, asked.num_passes), start=1):
         found = detector.look(features)
         if found and delay is None and not is_already:
             delay, told = number, sentence(found)
-    back = None
-    for number, features in enumerate(_repeated(within, asked.num_passes), start=1):
-        if not detector.look(features):
-            back = number
-            break
+    calm = (number for number, features in enumerate(looks, start=1) if not detector.look(features))
     return DriftRow(
         is_shuffled=is_shuffled,
         num_looks=len(looks),
@@ -125,7 +122,7 @@ def _replayed(
         delay=delay,
         is_already_alarmed=is_already,
         told=told,
-        looks_until_clear=back,
+        looks_until_clear=next(calm, None) if found else None,
     )
 
 

@@ -81,7 +81,7 @@ def test_more_frames_of_the_own_domain_are_not_noticed_and_said_so(
     with_reference(exported.bundle, StreetsConfig.model_validate(streets()))
     own = {"within": [streets(first=1000, count=10)], "beyond": [streets(first=2000, count=20)], "num_orders": 2}
     status, figures, told = run(exported, tmp_path, capsys, **own)
-    assert (status, figures["detected"], figures["delay_max"]) == (0, 0, None)
+    assert (status, figures["detected"], figures["delay_max"], figures["clear_max"]) == (0, 0, None, None)
     assert "no frame beyond the domain was noticed" in told
 
 

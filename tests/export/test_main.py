@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 from pydantic import BaseModel
@@ -16,6 +17,8 @@ from export.known_options import MMDEPLOY, ULTRALYTICS, markdown_table
 from runtime.bundle.keys import PASSPHRASE_VARIABLE
 from runtime.bundle.manifest import Manifest
 from runtime.bundle.opening import read_manifest
+from runtime.drift.features import describe
+from runtime.drift.reference import reference_of
 from runtime.files import sha256_of
 
 ROOT = Path(__file__).parents[2]
@@ -44,6 +47,7 @@ def bundle(tmp_path: Path) -> Path:
         "max_confidence_difference": 1,
         "miou_change": -0.25,
     }
+    keys = [feature.key for feature in describe(["road", "sky"])]
     document = {
         "frame_height": 64,
         "frame_width": 96,
@@ -54,6 +58,7 @@ def bundle(tmp_path: Path) -> Path:
         "classes": [{"name": "road", "colour": [128, 64, 128]}, {"name": "sky", "colour": [70, 130, 180]}],
         "artefacts": [{**entries["fp32.onnx"], "format": "onnx", "precision": "fp32", "parity": [parity]}],
         "golden": {"frames": entries["golden_frames.npy"], "labels": entries["golden_labels.npy"], "num_frames": 1},
+        "reference": reference_of(np.zeros((1, len(keys)), dtype=np.float32), keys).model_dump(),
         "provenance": {"checkpoint_sha256": "c" * 64, "revision": "d" * 40, "versions": {"torch": "2.14.1"}},
     }
     manifest = Manifest.model_validate(document)
