@@ -6,6 +6,7 @@ import numpy as np
 
 from runtime.bundle.manifest import Manifest
 from runtime.segmenter import Segmentation
+from runtime.units import MILLISECOND_NS
 
 __all__ = ["Statistics"]
 
@@ -31,7 +32,7 @@ class Statistics:
 
     def figures(self) -> dict[str, Any]:
         """Latency in milliseconds (a percentile is one that was measured) and the share of each class that occurs."""
-        latency_ms = np.array(self._latencies_ns, dtype=np.float64) / 1e6
+        latency_ms = np.array(self._latencies_ns, dtype=np.float64) / MILLISECOND_NS
         shares = self._num_pixels / self._num_pixels.sum()
         return {
             "frames": self.num_frames,

@@ -12,10 +12,10 @@ from runtime.errors import SinkError
 from runtime.health.monitor import Monitor
 from runtime.health.reasons import Reason
 from runtime.result import Result, Status
+from runtime.units import SECOND_NS
 
 __all__ = ["DriftWatch", "detector_of", "sentence"]
 
-SECOND_NS = 1_000_000_000
 # The farthest departures say enough; the others follow from them more often than not.
 NUM_TOLD = 3
 

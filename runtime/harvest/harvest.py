@@ -24,10 +24,10 @@ from runtime.harvest.selection import Selection, Standard
 from runtime.harvest.store import Kept, Store, day_of, encoded
 from runtime.result import Result, Status
 from runtime.sinks.disk import writing_to
+from runtime.units import SECOND_NS
 
 __all__ = ["Harvest"]
 
-SECOND_NS = 1_000_000_000
 DIGITS = 5
 
 

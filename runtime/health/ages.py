@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from runtime.units import MILLISECOND_NS
+
 __all__ = ["Ages"]
 
 # 2**7 buckets for each doubling: a percentile is told at most 0.8 % too high, and never too low.
@@ -37,7 +39,7 @@ class Ages:
             for name, (share, needed) in NEEDED.items()
             if self.num >= needed
         }
-        return {name: round(age_ns / 1e6, 3) for name, age_ns in {**figures, "max": self._max_ns}.items()}
+        return {name: round(age_ns / MILLISECOND_NS, 3) for name, age_ns in {**figures, "max": self._max_ns}.items()}
 
 
 def _bucket_of(age_ns: int) -> int:

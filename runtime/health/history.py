@@ -5,10 +5,9 @@ from typing import Any
 from runtime.health.ages import Ages
 from runtime.health.reasons import Health, Reason, State
 from runtime.result import Counters, Result, Status
+from runtime.units import SECOND_NS
 
 __all__ = ["History"]
-
-NANOSECOND = 1e9
 
 
 class History:
@@ -52,8 +51,8 @@ class History:
             "swaps": counters.num_swaps,
             "ages_known": self._ages.num,
             "age_ms": self._ages.figures_ms(),
-            "state_s": {state.name: round(self._state_ns[state] / NANOSECOND, 3) for state in State},
-            "reason_s": {str(reason.name): round(ns / NANOSECOND, 3) for reason, ns in self._reason_ns.items()},
+            "state_s": {state.name: round(self._state_ns[state] / SECOND_NS, 3) for state in State},
+            "reason_s": {str(reason.name): round(ns / SECOND_NS, 3) for reason, ns in self._reason_ns.items()},
         }
 
     def summary(self, counters: Counters) -> str:

@@ -6,10 +6,9 @@ from threading import Lock
 from runtime.health.config import HealthConfig
 from runtime.health.ratio import Ratio
 from runtime.health.reasons import OK, Health, Reason
+from runtime.units import MILLISECOND_NS
 
 __all__ = ["Monitor"]
-
-MILLISECOND_NS = 1_000_000
 
 
 class Monitor:

@@ -13,6 +13,7 @@ from runtime.bundle.manifest import Manifest
 from runtime.live.document import picture_document, status_document
 from runtime.live.pictures import Kind, Picture, Pictures
 from runtime.live.record import Record
+from runtime.units import MILLISECOND_NS
 
 if TYPE_CHECKING:
     from runtime.live.exposition import Exposition
@@ -77,7 +78,7 @@ class Answers:
         picture = self._pictures.picture(kind)
         if picture is None:
             return _no_result()
-        age_ms = (self._now_ns() - picture.captured.captured_ns) / 1_000_000
+        age_ms = (self._now_ns() - picture.captured.captured_ns) / MILLISECOND_NS
         about = {"Frame-Id": str(picture.captured.frame_id), "Age-Ms": f"{age_ms:.1f}"}
         return Answer(HTTPStatus.OK, picture.content_type, picture.content, about)
 

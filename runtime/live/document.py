@@ -4,20 +4,18 @@ from collections.abc import Sequence
 from typing import Any
 
 from runtime.bundle.manifest import ClassInfo
-from runtime.health.reasons import Health, Reason, State, state_of
+from runtime.health.reasons import Health, Reason, state_of
 from runtime.live.pictures import CONFIDENCE_SCALE
 from runtime.live.record import HISTORY_COLUMNS, NUM_HISTORY, STAGES, Told
 from runtime.result import Captured
+from runtime.units import MILLISECOND_NS
 
-__all__ = ["SILENT_AFTER_MS", "STALE_GRACE_MS", "picture_document", "status_document"]
+__all__ = ["picture_document", "status_document"]
 
 SILENT_AFTER_MS = 1000
 """A loop that told nothing for so long has lost its voice; a heartbeat takes a tenth of it."""
 STALE_GRACE_MS = 500
 """How far behind its deadline a picture may be on the way to a page before it counts as stale."""
-
-MILLISECOND_NS = 1_000_000
-STATE_WORDS = {State.OK: "OK", State.DEGRADED: "DEGRADED", State.FAULT: "FAULT"}
 
 
 def status_document(told: Told) -> dict[str, Any]:
@@ -60,9 +58,9 @@ def picture_document(
 def _health_document(health: Health) -> dict[str, Any]:
     # Iterating over a flag gives its bits in order, which is that of the details.
     return {
-        "state": STATE_WORDS[health.state],
+        "state": health.state.name,
         "reasons": [
-            {"name": reason.name, "state": STATE_WORDS[state_of(reason)], "detail": detail}
+            {"name": reason.name, "state": state_of(reason).name, "detail": detail}
             for reason, detail in zip(Reason(health.reasons), health.details, strict=True)
         ],
     }

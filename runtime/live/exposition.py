@@ -19,10 +19,10 @@ from prometheus_client.exposition import choose_encoder
 from runtime.health.reasons import Health, Reason, State
 from runtime.live.record import BOUNDS_NS, STAGES, Durations, Told
 from runtime.result import Counters
+from runtime.units import SECOND_NS
 
 __all__ = ["Exposition"]
 
-SECOND_NS = 1e9
 COUNTERS = (
     ("num_captured", "iapc_frames_captured", "Frames that were read whole."),
     ("num_lost", "iapc_frames_lost", "Gaps in the camera's frame numbers."),

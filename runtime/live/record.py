@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime.result import Result, Status
+from runtime.units import MILLISECOND_NS
 
 __all__ = ["BOUNDS_NS", "HISTORY_COLUMNS", "NUM_HISTORY", "STAGES", "Durations", "Record", "Told"]
 
@@ -19,7 +20,8 @@ HISTORY_COLUMNS = ("frame_id", "published_ns", *(f"{stage}_ns" for stage in STAG
 NUM_HISTORY = 512
 """Results that the history looks back on."""
 BOUNDS_NS = tuple(
-    int(bound_ms * 1_000_000) for bound_ms in (0.2, 0.5, 1, 2, 5, 10, 20, 30, 50, 75, 100, 150, 200, 300, 500, 1000)
+    int(bound_ms * MILLISECOND_NS)
+    for bound_ms in (0.2, 0.5, 1, 2, 5, 10, 20, 30, 50, 75, 100, 150, 200, 300, 500, 1000)
 )
 """Upper bounds of the histograms."""
 

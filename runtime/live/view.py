@@ -11,12 +11,13 @@ from runtime.live.pictures import Pictures
 from runtime.live.record import Record
 from runtime.live.server import LiveServer
 from runtime.result import Result, Status
+from runtime.units import SECOND_NS
 
 __all__ = ["LiveView"]
 
-WATCHED_NS = 5_000_000_000
+WATCHED_NS = 5 * SECOND_NS
 """How long after somebody asked for a picture every result is kept."""
-UNWATCHED_NS = 1_000_000_000
+UNWATCHED_NS = SECOND_NS
 """How often one is kept else, so that the last picture before a fault is there to be looked at."""
 
 

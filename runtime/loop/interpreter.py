@@ -6,13 +6,15 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
+from runtime.units import SECOND_NS
+
 __all__ = ["Interpreter"]
 
 # How long a thread that computes in Python may keep another from going on. At Python's own 5 ms, one busy sink made a
 # network of 5 ms a third slower; at this it costs what cannot be measured.
 SWITCH_S = 0.0005
 # The loop makes no cycles; sinks may, a few.
-COLLECT_NS = 10_000_000_000
+COLLECT_NS = 10 * SECOND_NS
 
 
 class Interpreter:

@@ -10,10 +10,9 @@ from runtime.loop.outlet import Outlet
 from runtime.loop.slots import NOTHING, Slot
 from runtime.loop.tally import Tally
 from runtime.result import Result, Stages, Status
+from runtime.units import MILLISECOND_NS
 
 __all__ = ["Publisher"]
-
-MILLISECOND_NS = 1_000_000
 
 
 class Publisher:

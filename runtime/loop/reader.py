@@ -16,11 +16,12 @@ from runtime.loop.watchdog import Lease
 from runtime.outputs import is_same
 from runtime.result import Captured
 from runtime.sources.source import Source
+from runtime.units import MILLISECOND_NS
 
 __all__ = ["Reader"]
 
 # Clocks of two devices may differ by this much, a frame may not be further ahead.
-FUTURE_NS = 10_000_000
+FUTURE_NS = 10 * MILLISECOND_NS
 # Frames in a row with an impossible time after which the source is opened again, for it to find the clock anew.
 MAX_JUMPED = 10
 # A source that refuses without waiting must not take the processor from the network.
@@ -137,11 +138,13 @@ class Reader(Thread):
             raise FrameError(f"frame number {captured.frame_id} came twice")
         if last_id != NOTHING.frame_id:
             self._tally.num_lost += max(0, captured.frame_id - last_id - 1)
-        since_ms, ahead_ms = (self._last_ns - captured.captured_ns) / 1e6, (captured.captured_ns - now_ns) / 1e6
-        if since_ms >= 0:
-            raise _ClockError(f"frame {captured.name} was captured {since_ms:.1f} ms before the last one")
-        if ahead_ms > FUTURE_NS / 1e6:
-            raise _ClockError(f"frame {captured.name} was captured {ahead_ms:.1f} ms from now")
+        since_ns, ahead_ns = self._last_ns - captured.captured_ns, captured.captured_ns - now_ns
+        if since_ns >= 0:
+            raise _ClockError(
+                f"frame {captured.name} was captured {since_ns / MILLISECOND_NS:.1f} ms before the last one"
+            )
+        if ahead_ns > FUTURE_NS:
+            raise _ClockError(f"frame {captured.name} was captured {ahead_ns / MILLISECOND_NS:.1f} ms from now")
         self._last_ns, self._num_jumped = captured.captured_ns, 0
 
     def _watch_pixels(self, slot: Slot) -> None:

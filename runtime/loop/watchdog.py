@@ -7,10 +7,9 @@ from runtime.health.monitor import Monitor
 from runtime.health.reasons import Reason
 from runtime.loop.publisher import Publisher
 from runtime.loop.stop_flag import StopFlag
+from runtime.units import MILLISECOND_NS
 
 __all__ = ["Lease", "Watchdog"]
-
-MILLISECOND_NS = 1_000_000
 
 
 class Lease:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from runtime.command import progress
 from runtime.errors import BackendError
 from runtime.race.contenders import Contender, Refusal
+from runtime.units import MILLISECOND_NS, SECOND_NS
 
 __all__ = ["Outcome", "Runner", "race"]
 
@@ -123,6 +124,6 @@ def _median_ms(runner: Runner, frames: Iterable[NDArray[np.uint8]], turn_s: floa
         runner.segment(frame)
         after_ns = now_ns()
         times_ns.append(after_ns - before_ns)
-        if len(times_ns) >= MIN_FRAMES and after_ns - start_ns >= turn_s * 1e9:
+        if len(times_ns) >= MIN_FRAMES and after_ns - start_ns >= turn_s * SECOND_NS:
             break
-    return median(times_ns) / 1e6
+    return median(times_ns) / MILLISECOND_NS

@@ -3,9 +3,11 @@
 import ctypes
 from enum import IntEnum
 
+from runtime.units import MILLISECOND_NS
+
 __all__ = ["SILENT_NS", "Handle", "Info", "Kind", "Layout", "RingStatus", "Verdict"]
 
-SILENT_NS = 500_000_000
+SILENT_NS = 500 * MILLISECOND_NS
 """A writer that says nothing for longer hangs; the runtime speaks every 100 ms."""
 
 

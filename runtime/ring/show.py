@@ -8,12 +8,11 @@ from runtime.command import say
 from runtime.health.reasons import Health
 from runtime.ring.layout import Kind, Verdict
 from runtime.ring.reader import RingReader, RingSlot
+from runtime.units import MILLISECOND_NS
 
 __all__ = ["ring_text", "show"]
 
 PERIOD_S = 0.5
-
-MILLISECOND_NS = 1_000_000
 
 
 def show(name: str) -> Mapping[str, Any]:

@@ -5,9 +5,9 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-__all__ = ["ColdStart"]
+from runtime.units import SECOND_NS
 
-NANOSECOND = 1_000_000_000
+__all__ = ["ColdStart"]
 
 
 class ColdStart:
@@ -32,18 +32,18 @@ class ColdStart:
 
     def stages_s(self) -> dict[str, float]:
         """Seconds of each stage."""
-        return {stage: round(nanoseconds / NANOSECOND, 3) for stage, nanoseconds in self._stages_ns.items()}
+        return {stage: round(nanoseconds / SECOND_NS, 3) for stage, nanoseconds in self._stages_ns.items()}
 
     def summary(self) -> str:
         """All of it as one line."""
         stages = ", ".join(f"{stage} {seconds:.2f}" for stage, seconds in self.stages_s().items())
-        return f"{sum(self._stages_ns.values()) / NANOSECOND:.2f} s: {stages}"
+        return f"{sum(self._stages_ns.values()) / SECOND_NS:.2f} s: {stages}"
 
 
 def _process_start_ns() -> int:
     """When the kernel started this process, on the monotonic clock, to a hundredth of a second; see proc(5)."""
     # The command's name, in brackets, may hold spaces; field 22 counts from the process's number.
     fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
-    since_boot_ns = int(fields[19]) * NANOSECOND // os.sysconf("SC_CLK_TCK")
+    since_boot_ns = int(fields[19]) * SECOND_NS // os.sysconf("SC_CLK_TCK")
     age_ns = time.clock_gettime_ns(time.CLOCK_BOOTTIME) - since_boot_ns
     return time.monotonic_ns() - age_ns

@@ -17,10 +17,9 @@ from runtime.sinks.npz import NpzSink
 from runtime.sinks.pictures import PicturesSink
 from runtime.sinks.sink import Sink
 from runtime.sinks.video import VideoSink
+from runtime.units import MILLISECOND_NS
 
 __all__ = ["open_sink"]
-
-MILLISECOND_NS = 1_000_000
 
 
 def open_sink(config: SinkConfig, manifest: Manifest, settings: RuntimeConfig) -> Sink:

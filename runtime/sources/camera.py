@@ -13,6 +13,7 @@ from runtime.pyav import Converter, import_av, reason_of
 from runtime.result import Captured
 from runtime.sources.config import CameraConfig
 from runtime.sources.names import frame_name
+from runtime.units import MICROSECOND_NS, SECOND_NS
 
 __all__ = ["CameraSource", "open_camera", "v4l2_options"]
 
@@ -21,7 +22,6 @@ __all__ = ["CameraSource", "open_camera", "v4l2_options"]
 NON_BLOCKING = "+4"
 POLL_S = 0.001
 OPEN_TIMEOUT_S = 5.0
-MICROSECOND_NS = 1000
 
 
 def open_camera(config: CameraConfig, frame_hw: tuple[int, int]) -> "CameraSource":
@@ -99,7 +99,7 @@ class CameraSource:
 
     def read(self, into: NDArray[np.uint8], timeout_s: float) -> Captured | None:
         """Wait for a frame; see `Source.read`."""
-        end_ns = self._now_ns() + round(timeout_s * 1e9)
+        end_ns = self._now_ns() + round(timeout_s * SECOND_NS)
         while not self._closing.is_set():
             with self._lock:
                 packet = None if self._closing.is_set() else self._newest()

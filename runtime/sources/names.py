@@ -3,6 +3,8 @@
 import re
 from datetime import UTC, datetime
 
+from runtime.units import SECOND_NS
+
 __all__ = ["frame_name", "without_password"]
 
 
@@ -14,7 +16,7 @@ def frame_name(stem: str, captured_ns: int, now_ns: int) -> str:
         captured_ns: moment of capture on the monotonic clock.
         now_ns: the monotonic clock now.
     """
-    captured = datetime.fromtimestamp(datetime.now(UTC).timestamp() - (now_ns - captured_ns) / 1e9, UTC)
+    captured = datetime.fromtimestamp(datetime.now(UTC).timestamp() - (now_ns - captured_ns) / SECOND_NS, UTC)
     safe = re.sub(r"[^A-Za-z0-9.-]+", "_", stem).strip("_.")
     return f"{safe or 'frame'}_{captured:%Y%m%dT%H%M%S_%f}Z"
 

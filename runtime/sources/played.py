@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from runtime.errors import DataError, FrameError, SourceError
 from runtime.result import Captured
 from runtime.sources.recording import Recording
+from runtime.units import SECOND_NS
 
 __all__ = ["Played"]
 
@@ -34,7 +35,7 @@ class Played:
         self, recording: Recording, rate_hz: float, *, is_repeated: bool, now_ns: Callable[[], int] = monotonic_ns
     ) -> None:
         self._recording, self._rate_hz, self._is_repeated, self._now_ns = recording, rate_hz, is_repeated, now_ns
-        self._period_ns = round(1e9 / rate_hz)
+        self._period_ns = round(SECOND_NS / rate_hz)
         self._start_ns: int | None = None
         self._frame_id = 0
         self._closing = Event()
@@ -46,7 +47,7 @@ class Played:
         now_ns = self._now_ns()
         if self._start_ns is None:
             self._start_ns = now_ns
-        wait_s = (self._due_ns() - now_ns) / 1e9
+        wait_s = (self._due_ns() - now_ns) / SECOND_NS
         if wait_s > 0 and (self._closing.wait(min(wait_s, timeout_s)) or wait_s > timeout_s):
             return None
         with self._lock:
@@ -63,7 +64,7 @@ class Played:
 
     def _due_ns(self) -> int:
         assert self._start_ns is not None
-        return self._start_ns + round(self._frame_id * 1e9 / self._rate_hz)
+        return self._start_ns + round(self._frame_id * SECOND_NS / self._rate_hz)
 
     def _skip(self, num_frames: int) -> None:
         self._frame_id += num_frames

@@ -15,6 +15,7 @@ from runtime.pyav import Converter, import_av, reason_of
 from runtime.result import Captured
 from runtime.sources.arrival import ArrivalClock
 from runtime.sources.names import frame_name, without_password
+from runtime.units import SECOND_NS
 
 __all__ = ["StreamSource"]
 
@@ -105,7 +106,7 @@ class StreamSource:
             self._put(None, None, f"cannot be decoded ({reason_of(error)})")
             return
         for picture in pictures:
-            pts_ns = None if picture.pts is None else round(picture.pts * picture.time_base * 1_000_000_000)
+            pts_ns = None if picture.pts is None else round(picture.pts * picture.time_base * SECOND_NS)
             self._put(picture, pts_ns, "is damaged" if picture.is_corrupt else None)
 
     def _put(self, picture: Any, pts_ns: int | None, problem: str | None) -> None:

@@ -18,10 +18,10 @@ from runtime.swap.background import background
 from runtime.swap.config import SwapConfig
 from runtime.swap.handover import Handover
 from runtime.swap.shadow import Shadow
+from runtime.units import MILLISECOND_NS
 
 __all__ = ["Figures", "require_same_outputs", "stand_trial"]
 
-MILLISECOND_NS = 1_000_000
 _START_ANEW = "stop the runtime and start it with another folder `swap.state`, or export the bundle to fit"
 
 

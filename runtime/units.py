@@ -1,0 +1,7 @@
+"""Nanoseconds of longer times."""
+
+__all__ = ["MICROSECOND_NS", "MILLISECOND_NS", "SECOND_NS"]
+
+MICROSECOND_NS = 1_000
+MILLISECOND_NS = 1_000_000
+SECOND_NS = 1_000_000_000
