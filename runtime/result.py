@@ -4,14 +4,14 @@ All times are integer nanoseconds of the machine's monotonic clock (`time.monoto
 machine shares and nobody sets. Wall-clock time appears in files and logs alone.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from runtime.health.reasons import Health
 
-__all__ = ["Captured", "Counters", "Result", "Stages", "Status"]
+__all__ = ["NOTHING", "Captured", "Counters", "Result", "Stages", "Status"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +25,10 @@ class Captured:
     frame_id: int
     captured_ns: int
     name: str
+
+
+NOTHING = Captured(-1, -1, "")
+"""In place of a frame, before the first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +115,8 @@ class Status:
 
     now_ns: int
     health: Health
-    counters: Counters = field(default_factory=Counters)
+    counters: Counters = Counters()
     drop_ratio: float = 0.0
-    last_frame_id: int = -1
-    last_captured_ns: int = -1
+    last_frame_id: int = NOTHING.frame_id
+    last_captured_ns: int = NOTHING.captured_ns
     bundle_id: str = ""

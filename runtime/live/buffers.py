@@ -6,11 +6,9 @@ from threading import Lock
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.result import Captured, Result
+from runtime.result import NOTHING, Captured, Result
 
 __all__ = ["Kept", "NewestKept"]
-
-NOTHING = Captured(-1, -1, "")
 
 
 @dataclass(slots=True)

@@ -7,9 +7,9 @@ from runtime.health.monitor import Monitor
 from runtime.health.reasons import Health, Reason
 from runtime.loop.config import LoopConfig
 from runtime.loop.outlet import Outlet
-from runtime.loop.slots import NOTHING, Slot
+from runtime.loop.slots import Slot
 from runtime.loop.tally import Tally
-from runtime.result import Result, Stages, Status
+from runtime.result import NOTHING, Result, Stages, Status
 from runtime.units import MILLISECOND_NS
 
 __all__ = ["Publisher"]

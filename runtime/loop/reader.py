@@ -9,12 +9,12 @@ from runtime.health.reasons import Reason
 from runtime.loop.backoff import Backoff
 from runtime.loop.config import LoopConfig
 from runtime.loop.mailbox import Mailbox
-from runtime.loop.slots import NOTHING, Slot, SlotPool
+from runtime.loop.slots import Slot, SlotPool
 from runtime.loop.stop_flag import StopFlag
 from runtime.loop.tally import Tally
 from runtime.loop.watchdog import Lease
 from runtime.outputs import is_same
-from runtime.result import Captured
+from runtime.result import NOTHING, Captured
 from runtime.sources.source import Source
 from runtime.units import MILLISECOND_NS
 

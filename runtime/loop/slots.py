@@ -5,11 +5,9 @@ from threading import Lock
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.result import Captured
+from runtime.result import NOTHING
 
-__all__ = ["NOTHING", "Slot", "SlotPool"]
-
-NOTHING = Captured(-1, -1, "")
+__all__ = ["Slot", "SlotPool"]
 
 
 class Slot:

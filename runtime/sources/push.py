@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from runtime.errors import FrameError
 from runtime.frames import check_frame
 from runtime.loop.mailbox import Mailbox
-from runtime.result import Captured
+from runtime.result import NOTHING, Captured
 from runtime.sources.names import frame_name
 
 __all__ = ["PushSource"]
@@ -40,8 +40,7 @@ class PushSource:
         self, frame_hw: tuple[int, int], name: str = "frame", now_ns: Callable[[], int] = monotonic_ns
     ) -> None:
         self._frame_hw, self._name, self._now_ns = frame_hw, name, now_ns
-        nothing = Captured(-1, -1, "")
-        self._free = deque(_Slot(np.zeros((*frame_hw, 3), np.uint8), nothing) for _ in range(NUM_SLOTS))
+        self._free = deque(_Slot(np.zeros((*frame_hw, 3), np.uint8), NOTHING) for _ in range(NUM_SLOTS))
         self._newest: Mailbox[_Slot] = Mailbox()
         self._next_id = 0
 
