@@ -77,6 +77,22 @@ class Counters:
 
 
 @dataclass(frozen=True, slots=True)
+class Status:
+    """How the loop is, told at the first heartbeat after a change and at every one at which no result told it.
+
+    `last_frame_id` and `last_captured_ns` are those of the last published result, -1 before the first.
+    """
+
+    now_ns: int
+    health: Health
+    counters: Counters = Counters()
+    drop_ratio: float = 0.0
+    last_frame_id: int = NOTHING.frame_id
+    last_captured_ns: int = NOTHING.captured_ns
+    bundle_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Result:
     """Labels of one frame, with all that is needed to judge whether to trust them.
 
@@ -105,18 +121,15 @@ class Result:
         """Whether the labels are within their deadline now; those of a frame from the future are not."""
         return 0 <= self.age_ns(now_ns) <= self.deadline_ns
 
-
-@dataclass(frozen=True, slots=True)
-class Status:
-    """How the loop is, told at the first heartbeat after a change and at every one at which no result told it.
-
-    `last_frame_id` and `last_captured_ns` are those of the last published result, -1 before the first.
-    """
-
-    now_ns: int
-    health: Health
-    counters: Counters = Counters()
-    drop_ratio: float = 0.0
-    last_frame_id: int = NOTHING.frame_id
-    last_captured_ns: int = NOTHING.captured_ns
-    bundle_id: str = ""
+    @property
+    def status(self) -> Status:
+        """What it says of the loop, at the moment it was published."""
+        return Status(
+            now_ns=self.published_ns,
+            health=self.health,
+            counters=self.counters,
+            drop_ratio=self.drop_ratio,
+            last_frame_id=self.captured.frame_id,
+            last_captured_ns=self.captured.captured_ns,
+            bundle_id=self.bundle_id,
+        )

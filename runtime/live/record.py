@@ -2,7 +2,7 @@
 
 from bisect import bisect_left
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from threading import Lock
 
 import numpy as np
@@ -89,25 +89,15 @@ class Record:
 
     def add_result(self, result: Result) -> None:
         """Note a result's figures, not its arrays."""
-        stages = result.stages
-        durations_ns = (stages.read_ns, stages.wait_ns, stages.infer_ns, stages.keep_ns, stages.check_ns)
-        status = Status(
-            now_ns=result.published_ns,
-            health=result.health,
-            counters=result.counters,
-            drop_ratio=result.drop_ratio,
-            last_frame_id=result.captured.frame_id,
-            last_captured_ns=result.captured.captured_ns,
-            bundle_id=result.bundle_id,
-        )
+        durations_ns = astuple(result.stages)
         with self._lock:
             self._rows[self._num_rows % NUM_HISTORY] = (result.captured.frame_id, result.published_ns, *durations_ns)
             self._num_rows += 1
-            self._age.add(stages.total_ns)
+            self._age.add(result.stages.total_ns)
             for durations, duration_ns in zip(self._stages, durations_ns, strict=True):
                 durations.add(duration_ns)
             self._deadline_ns = result.deadline_ns
-            self._status, self._told_ns = status, self._now_ns()
+            self._status, self._told_ns = result.status, self._now_ns()
 
     def add_status(self, status: Status) -> None:
         """Note news of the loop."""

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime.errors import SinkError
-from runtime.health.reasons import OK, Health
+from runtime.health.reasons import OK
 from runtime.result import Captured, Result, Status
 from runtime.ring.compiled import ring_library
 from runtime.ring.layout import Handle, Info, Kind, Layout, RingStatus
@@ -83,15 +83,16 @@ class RingWriter:
         Raises:
             SinkError: the ring is closed or holds something else.
         """
+        status = result.status
         info = Info(
             frame_id=result.captured.frame_id,
             captured_ns=result.captured.captured_ns,
             published_ns=result.published_ns,
             stage_ns=astuple(result.stages),
-            **_told(result.health, result.drop_ratio, result.bundle_id),
+            **_told(status),
         )
         self._write(Kind.RESULTS, info, result.labels, result.confidence)
-        self._beat(result.published_ns, result.health, result.drop_ratio, result.bundle_id, astuple(result.counters))
+        self.beat(status)
 
     def beat(self, status: Status) -> None:
         """Say that the writer lives, and how it is.
@@ -99,7 +100,9 @@ class RingWriter:
         Raises:
             SinkError: the ring is closed.
         """
-        self._beat(status.now_ns, status.health, status.drop_ratio, status.bundle_id, astuple(status.counters))
+        told = RingStatus(now_ns=status.now_ns, counters=astuple(status.counters), **_told(status))
+        if self._library.iapc_ring_beat(ctypes.byref(self._handle), ctypes.byref(told)) != 0:
+            raise _error_of(self._handle)
 
     def close(self) -> None:
         """Tell readers that the writer stopped, take the name away, give back the memory; may be repeated."""
@@ -130,18 +133,13 @@ class RingWriter:
         if self._library.iapc_ring_write(ctypes.byref(self._handle), ctypes.byref(info), addresses[0], second) != 0:
             raise _error_of(self._handle)
 
-    def _beat(self, now_ns: int, health: Health, drop_ratio: float, bundle_id: str, counters: tuple[int, ...]) -> None:
-        status = RingStatus(now_ns=now_ns, counters=counters, **_told(health, drop_ratio, bundle_id))
-        if self._library.iapc_ring_beat(ctypes.byref(self._handle), ctypes.byref(status)) != 0:
-            raise _error_of(self._handle)
 
-
-def _told(health: Health, drop_ratio: float, bundle_id: str) -> dict[str, Any]:
+def _told(status: Status) -> dict[str, Any]:
     return {
-        "state": health.state,
-        "reasons": health.reasons,
-        "drop_ratio": drop_ratio,
-        "bundle_id": tuple(bytes.fromhex(bundle_id)),
+        "state": status.health.state,
+        "reasons": status.health.reasons,
+        "drop_ratio": status.drop_ratio,
+        "bundle_id": tuple(bytes.fromhex(status.bundle_id)),
     }
 
 

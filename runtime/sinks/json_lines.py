@@ -12,7 +12,7 @@ import numpy as np
 from runtime.bundle.manifest import ClassInfo
 from runtime.files import writable_folder
 from runtime.health.reasons import Health
-from runtime.result import Counters, Result, Status
+from runtime.result import Result, Status
 from runtime.sinks.disk import writing_to
 from runtime.sinks.rotating import RotatingFile
 
@@ -42,7 +42,7 @@ class JsonLinesSink:
     def write(self, result: Result) -> None:
         """Write the result's line; see `Sink.write`."""
         self._append(
-            result.health,
+            result.status,
             {
                 "kind": "result",
                 "name": result.captured.name,
@@ -55,7 +55,6 @@ class JsonLinesSink:
                 "stages": asdict(result.stages),
                 "class_share": self._shares(result),
                 "mean_confidence": round(float(result.confidence.mean()) / 255, 4),
-                **_state(result.health, result.counters, result.drop_ratio, result.bundle_id),
             },
         )
 
@@ -63,13 +62,12 @@ class JsonLinesSink:
         """Write a line where the reasons are others than in the last line; see `Sink.tell`."""
         if self._told is None or self._told.reasons != status.health.reasons:
             self._append(
-                status.health,
+                status,
                 {
                     "kind": "health",
                     "now_ns": status.now_ns,
                     "last_frame_id": status.last_frame_id,
                     "last_captured_ns": status.last_captured_ns,
-                    **_state(status.health, status.counters, status.drop_ratio, status.bundle_id),
                 },
             )
 
@@ -77,11 +75,12 @@ class JsonLinesSink:
         """Close the file."""
         self._file.close()
 
-    def _append(self, health: Health, document: Mapping[str, Any]) -> None:
-        line = json.dumps({"time": datetime.now(UTC).isoformat(), **document}, allow_nan=False)
+    def _append(self, status: Status, document: Mapping[str, Any]) -> None:
+        time = datetime.now(UTC).isoformat()
+        line = json.dumps({"time": time, **document, **_described(status)}, allow_nan=False)
         with writing_to(self._folder):
             self._file.append(line)
-        self._told = health
+        self._told = status.health
 
     def _shares(self, result: Result) -> Mapping[str, float]:
         """Share of pixels of each class that occurs."""
@@ -93,12 +92,12 @@ class JsonLinesSink:
         }
 
 
-def _state(health: Health, counters: Counters, drop_ratio: float, bundle_id: str) -> Mapping[str, Any]:
+def _described(status: Status) -> Mapping[str, Any]:
     return {
-        "health": health.state.name,
-        "reasons": [reason.name for reason in health.reasons],
-        "details": health.details,
-        "counters": asdict(counters),
-        "drop_ratio": round(drop_ratio, 4),
-        "bundle_id": bundle_id,
+        "health": status.health.state.name,
+        "reasons": [reason.name for reason in status.health.reasons],
+        "details": status.health.details,
+        "counters": asdict(status.counters),
+        "drop_ratio": round(status.drop_ratio, 4),
+        "bundle_id": status.bundle_id,
     }

@@ -1,5 +1,6 @@
 """Results as numpy archives, for programs that look at them later."""
 
+from dataclasses import astuple
 from pathlib import Path
 
 import numpy as np
@@ -34,7 +35,6 @@ class NpzSink:
 
     def write(self, result: Result) -> None:
         """Write the archive, whole; see `Sink.write`."""
-        stages = result.stages
         with writing_to(self._folder), replacing(self._folder / f"{result.captured.name}.npz") as path:
             np.savez_compressed(
                 path,
@@ -44,9 +44,7 @@ class NpzSink:
                 captured_ns=np.int64(result.captured.captured_ns),
                 published_ns=np.int64(result.published_ns),
                 deadline_ns=np.int64(result.deadline_ns),
-                stages_ns=np.array(
-                    [stages.read_ns, stages.wait_ns, stages.infer_ns, stages.keep_ns, stages.check_ns], dtype=np.int64
-                ),
+                stages_ns=np.array(astuple(result.stages), dtype=np.int64),
                 state=np.int64(result.health.state),
                 reasons=np.int64(result.health.reasons),
                 details=np.array(result.health.details, dtype=np.str_),
