@@ -1,32 +1,28 @@
-"""Waits that double, up to a limit, and end at once when the loop is to stop."""
-
-from runtime.loop.stop_flag import StopFlag
+"""Waits between attempts, which double up to a limit."""
 
 __all__ = ["Backoff"]
 
 
 class Backoff:
-    """Waits between attempts.
+    """How long to wait before another attempt.
 
     Args:
         first_s: the first wait.
         max_s: the longest.
-        stopping: ends a wait.
 
     Attributes:
         num_waits: since it went well.
     """
 
-    def __init__(self, first_s: float, max_s: float, stopping: StopFlag) -> None:
-        self._first_s, self._max_s, self._stopping = first_s, max_s, stopping
-        self.num_waits, self._next_s = 0, first_s
+    def __init__(self, first_s: float, max_s: float) -> None:
+        self._first_s, self._max_s = min(first_s, max_s), max_s
+        self.num_waits, self._next_s = 0, self._first_s
 
-    def wait(self) -> bool:
-        """Wait, longer than the last time; whether the loop is still to go on."""
+    def next_s(self) -> float:
+        """The next wait, longer than the last one."""
         self.num_waits += 1
-        wait_s = min(self._next_s, self._max_s)
-        self._next_s = 2 * wait_s
-        return not self._stopping.wait(wait_s)
+        wait_s, self._next_s = self._next_s, min(2 * self._next_s, self._max_s)
+        return wait_s
 
     def reset(self) -> None:
         """It went well: the next wait is the first one again."""

@@ -49,9 +49,9 @@ class Network:
         now_ns: Callable[[], int],
     ) -> None:
         self._served, self._publisher, self._pool = served, publisher, pool
-        self._monitor, self._tally, self._now_ns = monitor, tally, now_ns
+        self._monitor, self._tally, self._stopping, self._now_ns = monitor, tally, stopping, now_ns
         self._max_restarts = config.max_restarts
-        self._backoff = Backoff(config.backoff_s, config.max_backoff_s, stopping)
+        self._backoff = Backoff(config.backoff_s, config.max_backoff_s)
         self._check = OutputCheck(pool, len(served.manifest.classes), monitor.config.max_repeated_outputs)
         self._num_withheld_in_a_row = 0
         self.lease = Lease(now_ns)
@@ -119,7 +119,7 @@ class Network:
             if self._backoff.num_waits >= self._max_restarts:
                 raise error
             self.lease.end()
-            if not self._backoff.wait():
+            if self._stopping.wait(self._backoff.next_s()):
                 return
             self.lease.renew("opening the engine again", self._monitor.config.restart_stall_ms)
             self._tally.num_restarts += 1

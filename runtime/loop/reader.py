@@ -60,7 +60,7 @@ class Reader(Thread):
         self._open_source, self._pool, self._newest = open_source, pool, newest
         self._monitor, self._tally, self._stopping, self._now_ns = monitor, tally, stopping, now_ns
         self._timeout_s = config.heartbeat_ms / 1e3
-        self._backoff = Backoff(config.backoff_s, config.max_backoff_s, stopping)
+        self._backoff = Backoff(config.backoff_s, config.max_backoff_s)
         self._last_id, self._last_ns = NOTHING.frame_id, NOTHING.captured_ns
         self._last: Slot | None = None
         self._num_jumped = self._num_repeated = 0
@@ -72,7 +72,7 @@ class Reader(Thread):
         try:
             while not self._is_read():
                 self.lease.end()
-                if not self._backoff.wait():
+                if self._stopping.wait(self._backoff.next_s()):
                     break
         except BaseException as error:  # the loop's own thread raises it
             self.error = error

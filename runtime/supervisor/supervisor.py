@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from time import monotonic
 
 from runtime.errors import ConfigError, LoopProcessError
+from runtime.loop.backoff import Backoff
 from runtime.supervisor.child import Child, ending
 from runtime.supervisor.config import SupervisorConfig
 from runtime.supervisor.stop_request import StopRequest
@@ -42,7 +43,7 @@ class Supervisor:
     ) -> None:
         self._command, self._environment = command, environment
         self._config, self._systemd, self._say = config, systemd, say
-        self._num_restarts = 0
+        self._backoff = Backoff(config.backoff_s, config.max_backoff_s)
 
     def run(self) -> None:
         """Supervise, on the main thread; returns when the process is done, or was stopped by SIGTERM or SIGINT.
@@ -87,7 +88,7 @@ class Supervisor:
                 return None
             if child.ready_s is not None and not was_ready:
                 was_ready = True
-                self._systemd.ready(f"serving; {self._num_restarts} restarts of the loop's process")
+                self._systemd.ready(f"serving; {self._backoff.num_waits} restarts of the loop's process")
             limit_s = self._config.start_s if child.ready_s is None else self._config.silence_s
             left_s = child.heard_s + limit_s - monotonic()
             if left_s <= 0:
@@ -97,16 +98,15 @@ class Supervisor:
     def _prepare_restart(self, problem: str, service_s: float, stop: StopRequest) -> None:
         config = self._config
         if service_s >= config.settled_s:
-            self._num_restarts = 0
-        if self._num_restarts >= config.max_restarts:
+            self._backoff.reset()
+        num_before = self._backoff.num_waits
+        if num_before >= config.max_restarts:
             raise LoopProcessError(
-                f"{problem}; gave up after {self._num_restarts} restarts without {config.settled_s:g} s of service in "
+                f"{problem}; gave up after {num_before} restarts without {config.settled_s:g} s of service in "
                 "between. What it told is above; supervisor.max_restarts allows more"
             )
-        # The power is bounded because a float's is not.
-        wait_s = min(config.backoff_s * 2.0 ** min(self._num_restarts, 64), config.max_backoff_s)
-        self._num_restarts += 1
-        text = f"{problem}; restart {self._num_restarts} of {config.max_restarts} in {wait_s:g} s"
+        wait_s = self._backoff.next_s()
+        text = f"{problem}; restart {num_before + 1} of {config.max_restarts} in {wait_s:g} s"
         self._say(f"supervisor: {text}")
         self._systemd.status(text)
         until_s = monotonic() + wait_s

@@ -3,21 +3,8 @@ import time
 from threading import Thread
 from types import FrameType
 
-from runtime.loop.backoff import Backoff
 from runtime.loop.stop_flag import StopFlag
 from tests.runtime.loop.doubles import PATIENCE_S
-
-
-class RecordedWaits(StopFlag):
-    """Never waits."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.waits: list[float] = []
-
-    def wait(self, timeout_s: float) -> bool:
-        self.waits.append(timeout_s)
-        return self.is_set
 
 
 def test_flag_wakes_everyone_who_waits_and_stays_set() -> None:
@@ -53,29 +40,3 @@ def test_flag_set_by_a_handler_that_interrupts_the_wait_ends_it() -> None:
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
-
-
-def test_waits_double_up_to_the_longest_and_begin_again() -> None:
-    flag = RecordedWaits()
-    backoff = Backoff(1.0, 5.0, flag)
-    assert all(backoff.wait() for _ in range(5))
-    assert (flag.waits, backoff.num_waits) == ([1.0, 2.0, 4.0, 5.0, 5.0], 5)
-    backoff.reset()
-    assert backoff.num_waits == 0
-    backoff.wait()
-    assert flag.waits[-1] == 1.0
-
-
-def test_camera_may_be_away_for_days() -> None:
-    flag = RecordedWaits()
-    backoff = Backoff(0.1, 5.0, flag)
-    # Doubled without a limit, the wait would overflow a float after 1024 times.
-    for _ in range(5000):
-        backoff.wait()
-    assert flag.waits[-1] == 5.0
-
-
-def test_wait_says_that_the_loop_stops() -> None:
-    flag = StopFlag()
-    flag.set()
-    assert not Backoff(60.0, 60.0, flag).wait()
