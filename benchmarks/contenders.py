@@ -98,7 +98,7 @@ def read_frames(config: FramesConfig, manifest: Manifest) -> tuple[tuple[str, ..
     names = tuple(source.name(index) for index in indices)
     frames = [source.image(index) for index in progress(indices, title="frames", unit="frame")]
     for name, frame in zip(names, frames, strict=True):
-        check_frame(frame, manifest.frame_height, manifest.frame_width, name=name)
+        check_frame(frame, manifest.frame_hw, name)
     return names, frames
 
 
@@ -110,7 +110,7 @@ def open_pytorch(config: BenchmarksConfig, manifest: Manifest) -> Timed:
     """
     start_ns = time.perf_counter_ns()
     network, spec = load_network(config.checkpoint, factory=config.factory)
-    graph = spec.frame_network(network, (manifest.frame_height, manifest.frame_width))
+    graph = spec.frame_network(network, manifest.frame_hw)
     graph = Compute(torch.device("cpu"), "fp32").place(graph)
     load_ns = time.perf_counter_ns() - start_ns
 

@@ -152,7 +152,7 @@ def _open_rungs(
     config: BenchmarksConfig, manifest: Manifest, rungs: Sequence[Rung], stack: ExitStack
 ) -> list[tuple[Rung, _Opened]]:
     network, spec = load_network(config.checkpoint, factory=config.factory)
-    frozen = Frozen(spec.frame_network(network, (manifest.frame_height, manifest.frame_width)), spec)
+    frozen = Frozen(spec.frame_network(network, manifest.frame_hw), spec)
 
     def open_one(rung: Rung) -> _Opened:
         try:
@@ -170,7 +170,7 @@ def _count_truth(test: _Test | None, manifest: Manifest, contenders: Sequence[_C
         return
     for index in progress(test.indices, title="mIoU", unit="frame"):
         frame, truth = test.frames.image(index), test.frames.label(index)
-        check_frame(frame, manifest.frame_height, manifest.frame_width, name=test.frames.name(index))
+        check_frame(frame, manifest.frame_hw, test.frames.name(index))
         for contender in contenders:
             contender.truth.update(truth, contender.timed.segment(frame))
 

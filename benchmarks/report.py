@@ -129,7 +129,7 @@ def _bundle(config: BenchmarksConfig) -> list[str] | None:
     frame, seen = (
         f"{height} x {width}"
         for height, width in (
-            (manifest.frame_height, manifest.frame_width),
+            manifest.frame_hw,
             (manifest.network_height, manifest.network_width),
         )
     )

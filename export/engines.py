@@ -17,7 +17,8 @@ from export.frozen import Frozen
 from export.pt2_from_torch import load_pt2
 from export.tensorrt.gpu import why_not_run
 from export.torchscript_from_torch import load_torchscript
-from runtime.backends.open import Backend, LogitsLayout, open_backend
+from runtime.backends.open import Backend, open_backend
+from runtime.backends.tensors import LogitsLayout
 from runtime.bundle.manifest import EngineInfo, Precision
 from runtime.errors import BackendError
 from runtime.settings import BackendConfig, CpuConfig, OpenVinoConfig, TensorRtConfig
@@ -189,8 +190,7 @@ def _onnx_engines(precision: Precision) -> Mapping[str, BackendConfig]:
 def _open_served(
     config: BackendConfig, path: Path, form: Form, frozen: Frozen, engine: EngineInfo | None = None
 ) -> Backend:
-    height, width = frozen.network.frame_hw
     layout = None
     if form.tail == "logits":
         layout = LogitsLayout(frozen.spec.space.num_classes, frozen.network.network.align_corners)
-    return open_backend(config, path, frame_height=height, frame_width=width, logits=layout, engine_info=engine)
+    return open_backend(config, path, frozen.network.frame_hw, layout, engine_info=engine)

@@ -53,7 +53,7 @@ def bundle_figures(bundle: Path, manifest: Manifest) -> dict[str, Any]:
     return {
         "bundle": str(bundle),
         "artefacts": [artefact_figures(artefact) for artefact in manifest.artefacts],
-        "frame_hw": [manifest.frame_height, manifest.frame_width],
+        "frame_hw": list(manifest.frame_hw),
         "classes": len(manifest.classes),
     }
 

@@ -124,7 +124,7 @@ def _why_not_served(artefact: Artefact) -> str | None:
 def _golden_frame(bundle: Path, manifest: Manifest) -> NDArray[np.uint8]:
     path = verified_path(bundle, manifest.golden.frames)
     frames: NDArray[np.uint8] = np.load(path, mmap_mode="r", allow_pickle=False)
-    expected = (manifest.golden.num_frames, manifest.frame_height, manifest.frame_width, 3)
+    expected = (manifest.golden.num_frames, *manifest.frame_hw, 3)
     if frames.shape != expected or frames.dtype != np.uint8:
         raise BundleError(
             f"{path} holds {frames.dtype} of shape {frames.shape}, the manifest says uint8 of {expected}; export the "
@@ -148,7 +148,7 @@ def _config(
     model: TritonModel, artefact: Artefact, manifest: Manifest, provenance: Mapping[str, str], instances: int
 ) -> str:
     """The model's `config.pbtxt`: a text-format `inference.ModelConfig`."""
-    height, width = manifest.frame_height, manifest.frame_width
+    height, width = manifest.frame_hw
     frame = f"[ 1, {height}, {width}, 3 ]"
     label_map = f"[ 1, {height}, {width} ]"
     facts = {

@@ -51,7 +51,7 @@ class Converter:
             FrameError: the picture has another size than `into`.
         """
         height, width = into.shape[:2]
-        check_shape((picture.height, picture.width, 3), height, width, name)
+        check_shape((picture.height, picture.width, 3), (height, width), name)
         plane = self._reformatter.reformat(picture, format="rgb24").planes[0]
         # FFmpeg pads its lines.
         lines = np.frombuffer(plane, dtype=np.uint8).reshape(height, plane.line_size)

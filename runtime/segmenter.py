@@ -17,7 +17,8 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.backends.open import Backend, LogitsLayout, open_backend
+from runtime.backends.open import Backend, open_backend
+from runtime.backends.tensors import LogitsLayout
 from runtime.bundle.golden import GoldenFrames, read_golden, require_golden
 from runtime.bundle.manifest import Artefact, Manifest
 from runtime.bundle.opening import read_manifest, verified_path
@@ -75,7 +76,7 @@ class Segmenter:
         self.backend = config
         self.opening: Mapping[str, int] = {}
         self._engine = backend
-        self._contiguous = np.empty((1, manifest.frame_height, manifest.frame_width, 3), dtype=np.uint8)
+        self._contiguous = np.empty((1, *manifest.frame_hw, 3), dtype=np.uint8)
 
     @classmethod
     def open(cls, bundle: Path, config: RuntimeConfig | None = None) -> Self:
@@ -121,7 +122,7 @@ class Segmenter:
             BackendError: the engine failed, or the segmenter is closed.
         """
         start_ns = perf_counter_ns()
-        check_frame(frame, self.manifest.frame_height, self.manifest.frame_width)
+        check_frame(frame, self.manifest.frame_hw)
         if frame.flags.c_contiguous:
             contiguous = frame[np.newaxis]
         else:
@@ -154,8 +155,7 @@ class Segmenter:
             engine = open_backend(
                 config,
                 bundle / artefact.file,
-                frame_height=manifest.frame_height,
-                frame_width=manifest.frame_width,
+                manifest.frame_hw,
                 logits=layout if artefact.tail == "logits" else None,
                 engine_info=artefact.engine,
             )

@@ -23,7 +23,7 @@ from runtime.backends.tensorrt.engine import TensorRtEngine
 from runtime.backends.tensors import LogitsLayout
 from runtime.bundle.manifest import EngineInfo
 
-__all__ = ["Backend", "LogitsLayout", "open_backend"]
+__all__ = ["Backend", "open_backend"]
 
 
 class Backend(Protocol):
@@ -51,10 +51,9 @@ class Backend(Protocol):
 def open_backend(
     config: BackendConfig,
     model: Path,
-    *,
-    frame_height: int,
-    frame_width: int,
+    frame_hw: tuple[int, int],
     logits: LogitsLayout | None = None,
+    *,
     engine_info: EngineInfo | None = None,
 ) -> Backend:
     """Load an artefact into the engine that the config names.
@@ -62,15 +61,13 @@ def open_backend(
     Args:
         config: which engine, and its options.
         model: a self-contained ONNX file, or an engine of TensorRT; the caller has verified its content.
-        frame_height: height that the artefact must take, in pixels.
-        frame_width: width that the artefact must take, in pixels.
+        frame_hw: frame size that the artefact must take.
         logits: for an artefact of tail `logits`, how they lie; the host then makes labels and confidence of them.
         engine_info: what the manifest says of an engine of TensorRT.
 
     Raises:
         BackendError: the engine is not installed, cannot do what the config asks, or refuses the artefact.
     """
-    frame_hw = (frame_height, frame_width)
     engine = _open_engine(config, model, frame_hw, logits, engine_info)
     with ExitStack() as on_failure:
         on_failure.callback(engine.close)

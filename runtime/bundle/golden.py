@@ -29,7 +29,7 @@ def read_golden(bundle: Path, manifest: Manifest) -> GoldenFrames:
         BundleError: a file holds something else than the manifest promises.
     """
     golden = manifest.golden
-    shape = (golden.num_frames, manifest.frame_height, manifest.frame_width)
+    shape = (golden.num_frames, *manifest.frame_hw)
     frames = _read_array(bundle, golden.frames, (*shape, 3))
     labels = _read_array(bundle, golden.labels, shape)
     if labels.max() >= len(manifest.classes):

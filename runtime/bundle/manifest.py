@@ -208,6 +208,11 @@ class Manifest(StrictModel):
         return self
 
     @property
+    def frame_hw(self) -> tuple[int, int]:
+        """Height and width of the frames, in pixels."""
+        return self.frame_height, self.frame_width
+
+    @property
     def files(self) -> tuple[BundleFile, ...]:
         """Every file the bundle must hold besides the manifest."""
         return (*self.artefacts, self.golden.frames, self.golden.labels)

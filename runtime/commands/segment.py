@@ -70,7 +70,7 @@ def segment_all(options: argparse.Namespace) -> Mapping[str, Any]:
     output = _output_folder(options.output, options.input)
     with Segmenter.open(options.bundle, config) as segmenter:
         manifest = segmenter.manifest
-        frames = open_frames(options.input, frame_height=manifest.frame_height, frame_width=manifest.frame_width)
+        frames = open_frames(options.input, manifest.frame_hw)
         statistics = Statistics(manifest)
         with _open_overlays(output, frames) as write:
             for name, frame in progress(frames, title="frames", unit="frame", total=frames.num_frames):

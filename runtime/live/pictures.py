@@ -59,7 +59,7 @@ class Pictures:
 
     def __init__(self, newest: NewestKept, manifest: Manifest, opacity: float, max_side: int) -> None:
         self._newest, self._classes, self.opacity = newest, manifest.classes, opacity
-        self._step = -(-max(manifest.frame_height, manifest.frame_width) // max_side)
+        self._step = -(-max(manifest.frame_hw) // max_side)
         palette = np.zeros((256, 3), dtype=np.uint8)
         palette[: len(self._classes)] = [entry.colour for entry in self._classes]
         self._class_palette = palette.tobytes()

@@ -41,7 +41,7 @@ class LiveView:
     ) -> None:
         self._now_ns = now_ns
         self._record = Record(now_ns)
-        self._newest = NewestKept((manifest.frame_height, manifest.frame_width))
+        self._newest = NewestKept(manifest.frame_hw)
         pictures = Pictures(self._newest, manifest, opacity, config.max_picture_side)
         self._answers = Answers(self._record, pictures, manifest, now_ns)
         self._kept_ns: int | None = None

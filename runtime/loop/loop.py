@@ -87,7 +87,7 @@ class Loop:
         self._stopping = StopFlag()
         self._heartbeat_s = config.heartbeat_ms / 1e3
         num_slots = OWN_SLOTS + SINK_SLOTS * len(sinks)
-        self._pool = SlotPool(num_slots, (manifest.frame_height, manifest.frame_width))
+        self._pool = SlotPool(num_slots, manifest.frame_hw)
         self._newest: Mailbox[Slot] = Mailbox()
         self._reader = Reader(
             open_source, self._pool, self._newest, monitor, self.tally, config, self._stopping, now_ns

@@ -26,7 +26,7 @@ class RingSink:
         self._writer = RingWriter.create(
             name,
             Kind.RESULTS,
-            (manifest.frame_height, manifest.frame_width),
+            manifest.frame_hw,
             num_slots=num_slots,
             deadline_ns=deadline_ns,
             num_classes=len(manifest.classes),

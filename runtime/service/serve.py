@@ -71,7 +71,7 @@ def serve(
         consumers, places = open_consumers(config, served, monitor)
         loop = Loop(
             served,
-            lambda: open_source(source, (manifest.frame_height, manifest.frame_width)),
+            lambda: open_source(source, manifest.frame_hw),
             [NamedSink("history", history, is_watched=False), *consumers],
             monitor,
             config.loop,

@@ -56,7 +56,7 @@ class CallbackSource:
         self._num_frames += 1
         frame, captured_ns = given if isinstance(given, tuple) else (given, now_ns)
         height, width = into.shape[:2]
-        check_frame(frame, height, width, f"{self._name} {frame_id}")
+        check_frame(frame, (height, width), f"{self._name} {frame_id}")
         np.copyto(into, frame)
         return Captured(frame_id, captured_ns, frame_name(self._name, captured_ns, now_ns))
 

@@ -46,17 +46,15 @@ class Frames:
                 yield name, frame
 
 
-def open_frames(path: Path, *, frame_height: int, frame_width: int) -> Frames:
+def open_frames(path: Path, frame_hw: tuple[int, int]) -> Frames:
     """Look at an image, a folder of images or a video; frames are read only when they are asked for.
 
     Args:
         path: the file or folder.
-        frame_height: height every frame must have, in pixels.
-        frame_width: width every frame must have, in pixels.
+        frame_hw: height and width every frame must have.
 
     Raises:
         DataError: `path` is none of the three, or cannot be read.
     """
-    frame_hw = (frame_height, frame_width)
     with closing(open_recording(path, frame_hw)) as recording:
         return Frames(path, frame_hw, recording.num_frames, recording.rate)

@@ -59,7 +59,7 @@ class Pictures:
             image = read_image(file)
         except DataError as error:
             raise FrameError(str(error)) from error
-        check_frame(image, *self._frame_hw, name=str(file))
+        check_frame(image, self._frame_hw, str(file))
         np.copyto(into, image)
         return name
 

@@ -61,7 +61,7 @@ class PushSource:
         slot = self._free.popleft()
         slot.captured = Captured(frame_id, captured_ns, frame_name(self._name, captured_ns, now_ns))
         try:
-            check_frame(frame, *self._frame_hw, name=f"{self._name} {frame_id}")
+            check_frame(frame, self._frame_hw, f"{self._name} {frame_id}")
             np.copyto(slot.frame, frame)
             slot.problem = None
         except FrameError as error:

@@ -48,7 +48,7 @@ def require_same_outputs(served: Manifest, candidate: Manifest) -> None:
     Raises:
         BundleError: the frame size or the classes differ.
     """
-    served_hw, candidate_hw = ((one.frame_height, one.frame_width) for one in (served, candidate))
+    served_hw, candidate_hw = (one.frame_hw for one in (served, candidate))
     if served_hw != candidate_hw:
         raise BundleError(
             f"it takes frames of {candidate_hw[1]}x{candidate_hw[0]}, and the bundle in service takes "
@@ -80,7 +80,7 @@ def stand_trial(
         with background():
             candidate = open_candidate()
         on_failure.callback(candidate.close)
-        shadow = Shadow((candidate.manifest.frame_height, candidate.manifest.frame_width))
+        shadow = Shadow(candidate.manifest.frame_hw)
         handover.shadow = shadow
         try:
             figures = _shadow_run(candidate, shadow, config, stopping)

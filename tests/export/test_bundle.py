@@ -68,7 +68,7 @@ def test_bundle_holds_what_was_asked_for_and_every_artefact_passed(exported: Exp
 
 def test_manifest_says_how_the_network_is_fed_and_where_it_comes_from(exported: ExportConfig) -> None:
     manifest = read_manifest(exported.bundle)
-    assert (manifest.frame_height, manifest.frame_width) == FRAME_HW
+    assert manifest.frame_hw == FRAME_HW
     assert (manifest.network_height, manifest.network_width) == FRAME_HW
     assert (manifest.input.channel_order, manifest.input.mean[0]) == ("rgb", 123.675)
     assert (len(manifest.classes), manifest.classes[0].name, manifest.classes[0].colour) == (

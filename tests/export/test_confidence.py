@@ -40,7 +40,7 @@ def confidence_of(value: float, classes: slice, backend: BackendConfig, folder: 
     network.poison[:, classes, CELL[0], CELL[1]] = value
     graph = FrameNetwork(network, INPUT_CONVENTIONS["rgb_imagenet"], network_hw=FRAME_HW, frame_hw=FRAME_HW)
     onnx_from_torch(graph.eval().requires_grad_(False), folder / "a.onnx", {}, "fp32")
-    opened = open_backend(backend, folder / "a.onnx", frame_height=FRAME_HW[0], frame_width=FRAME_HW[1])
+    opened = open_backend(backend, folder / "a.onnx", FRAME_HW)
     frame = np.random.default_rng(0).integers(0, 256, (1, *FRAME_HW, 3), dtype=np.uint8)
     _, confidence = opened.infer(frame)
     found: NDArray[np.uint8] = confidence[0].copy()

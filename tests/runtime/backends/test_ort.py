@@ -34,7 +34,7 @@ def other_session(monkeypatch: pytest.MonkeyPatch) -> type[OtherSession]:
 
 
 def open_with(config: BackendConfig, bundle: Path) -> Any:
-    return open_backend(config, bundle / "fp32.onnx", frame_height=FRAME_HW[0], frame_width=FRAME_HW[1])
+    return open_backend(config, bundle / "fp32.onnx", FRAME_HW)
 
 
 @pytest.mark.parametrize(("is_spinning", "entry"), [(True, "1"), (False, "0")])

@@ -10,8 +10,9 @@ import pytest
 from numpy.typing import NDArray
 
 from runtime.backends.config import TensorRtConfig
-from runtime.backends.open import LogitsLayout, open_backend
+from runtime.backends.open import open_backend
 from runtime.backends.tensorrt.engine import TensorRtEngine
+from runtime.backends.tensors import LogitsLayout
 from runtime.bundle.manifest import EngineInfo
 from runtime.errors import BackendError, BundleError
 from runtime.segmenter import Segmenter
@@ -157,9 +158,8 @@ def test_logits_get_their_labels_on_the_host(tensorrt: Any, engine_file: Path, e
     backend = open_backend(
         TensorRtConfig(),
         engine_file,
-        frame_height=FRAME_HW[0],
-        frame_width=FRAME_HW[1],
-        logits=LogitsLayout(3, align_corners=False),
+        FRAME_HW,
+        LogitsLayout(3, align_corners=False),
         engine_info=engine_info,
     )
     labels, _ = backend.infer(FRAMES[1])

@@ -75,7 +75,7 @@ def make_result(manifest: Manifest, clock: Clock) -> MakeResult:
         published_ns: int | None = None,
         deadline_ns: int = DEADLINE_NS,
     ) -> Result:
-        height, width = manifest.frame_height, manifest.frame_width
+        height, width = manifest.frame_hw
         published_ns = clock.ns if published_ns is None else published_ns
         return Result(
             captured=Captured(frame_id, published_ns - stages.total_ns, f"frame-{frame_id}"),

@@ -68,7 +68,7 @@ def test_each_picture_shows_the_newest_result_and_says_how_old_it_is(
         status, headers, content = fetch(path)
         assert (status, headers["Frame-Id"], headers["Age-Ms"]) == (200, "1", "75.0")
         shown = pixels(content)
-        assert shown.shape == (manifest.frame_height, manifest.frame_width, 3)
+        assert shown.shape == (*manifest.frame_hw, 3)
         assert np.abs(shown.astype(int) - np.asarray(colour)).max() <= 3
 
 

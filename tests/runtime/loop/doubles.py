@@ -135,7 +135,7 @@ class FakeServed(Served):
         frame_hw: tuple[int, int] = FRAME_HW,
         on_restart: Sequence[Exception | None] = (),
     ) -> None:
-        described = SimpleNamespace(frame_height=frame_hw[0], frame_width=frame_hw[1], classes=(None,) * NUM_CLASSES)
+        described = SimpleNamespace(frame_hw=frame_hw, classes=(None,) * NUM_CLASSES)
         self.manifest = cast(Manifest, described)
         self.bundle_id, self.num_swaps = "bundle", 0
         self._on_call, self._always, self._on_restart = dict(on_call or {}), always, list(on_restart)

@@ -16,7 +16,7 @@ HW = (16, 24)
 
 
 def open_small(path: Path) -> Frames:
-    return open_frames(path, frame_height=HW[0], frame_width=HW[1])
+    return open_frames(path, HW)
 
 
 def plain(red: int, green: int, blue: int, hw: tuple[int, int] = HW) -> Frame:

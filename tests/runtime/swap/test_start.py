@@ -64,8 +64,8 @@ def test_good_copy_serves_where_the_bundle_is_gone(vehicle: Vehicle, serving_a: 
     vehicle.stop()
     vehicle.place.rename(vehicle.place.with_name("gone"))
     assert vehicle.start().bundle_id == serving_a
-    vehicle.drive(lambda: vehicle.why_refused is not None)
-    assert vehicle.monitor.health().state is State.DEGRADED
+    # No longer STARTING, which is a fault.
+    vehicle.drive(lambda: vehicle.why_refused is not None and vehicle.monitor.health().state is State.DEGRADED)
     assert "manifest.json cannot be read" in str(vehicle.why_refused)
 
 
