@@ -28,13 +28,14 @@ from benchmarks.contenders import (
 from benchmarks.document import Contender, LatencyDocument
 from benchmarks.environment import describe_environment
 from benchmarks.samples import MIN_SAMPLES, percentiles_ms, speedup, speedup_interval
+from runtime.backends.config import CpuConfig
 from runtime.bundle.manifest import MANIFEST_NAME
 from runtime.bundle.opening import read_manifest
 from runtime.command import progress, say
 from runtime.errors import GateError
 from runtime.files import sha256_of, writable_folder, write_json
 from runtime.segmenter import Segmenter
-from runtime.settings import CpuConfig, RuntimeConfig
+from runtime.settings import RuntimeConfig
 
 __all__ = ["DOCUMENT_NAME", "measure_latency"]
 

@@ -15,20 +15,20 @@ from export.config import Budgets
 from export.engines import open_engines
 from export.forms import Form
 from export.frozen import Frozen
+from runtime.backends.config import (
+    BackendConfig,
+    CpuConfig,
+    CudaConfig,
+    OpenVinoConfig,
+    TensorRtConfig,
+    TensorRtEpConfig,
+)
 from runtime.bundle.manifest import Artefact, Manifest
 from runtime.bundle.opening import verified_path
 from runtime.bundle.serving import agreement_margin, why_not_served
 from runtime.errors import BackendError
 from runtime.segmenter import Segmenter
-from runtime.settings import (
-    BackendConfig,
-    CpuConfig,
-    CudaConfig,
-    OpenVinoConfig,
-    RuntimeConfig,
-    TensorRtConfig,
-    TensorRtEpConfig,
-)
+from runtime.settings import RuntimeConfig
 
 __all__ = ["Engines", "NotRun", "Rung", "engines_here", "open_rung", "rungs_of"]
 

@@ -21,6 +21,7 @@ from export.make import make_artefacts
 from export.provenance import provenance
 from export.reference_statistics import reference_statistics
 from export.signing import sign
+from runtime.backends.config import BackendConfig, CpuConfig, OpenVinoConfig
 from runtime.bundle.manifest import MANIFEST_NAME, Artefact, BundleFile, ClassInfo, Golden, Manifest
 from runtime.bundle.serving import why_not_served
 from runtime.command import say
@@ -28,7 +29,7 @@ from runtime.drift.reference import Reference as DomainReference
 from runtime.errors import BackendError, BundleError, GateError
 from runtime.files import replacing, sha256_of, write_json
 from runtime.segmenter import Segmenter
-from runtime.settings import BackendConfig, CpuConfig, OpenVinoConfig, RuntimeConfig
+from runtime.settings import RuntimeConfig
 from training.config import TrainingConfig
 
 __all__ = ["export_bundle", "gates_folder"]

@@ -17,11 +17,11 @@ from export.frozen import Frozen
 from export.pt2_from_torch import load_pt2
 from export.tensorrt.gpu import why_not_run
 from export.torchscript_from_torch import load_torchscript
+from runtime.backends.config import BackendConfig, CpuConfig, OpenVinoConfig, TensorRtConfig
 from runtime.backends.open import Backend, open_backend
 from runtime.backends.tensors import LogitsLayout
 from runtime.bundle.manifest import EngineInfo, Precision
 from runtime.errors import BackendError
-from runtime.settings import BackendConfig, CpuConfig, OpenVinoConfig, TensorRtConfig
 
 __all__ = ["Opened", "TorchBackend", "inner_tensors", "open_engines"]
 

@@ -17,6 +17,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from runtime.backends.config import AutoConfig, BackendConfig
 from runtime.backends.open import Backend, open_backend
 from runtime.backends.tensors import LogitsLayout
 from runtime.bundle.golden import GoldenFrames, read_golden, require_golden
@@ -26,7 +27,7 @@ from runtime.bundle.serving import choose_artefact
 from runtime.frames import check_frame
 from runtime.race.contenders import Contender
 from runtime.race.fastest import open_fastest
-from runtime.settings import AutoConfig, BackendConfig, RuntimeConfig
+from runtime.settings import RuntimeConfig
 
 __all__ = ["Segmentation", "Segmenter"]
 

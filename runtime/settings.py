@@ -4,16 +4,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from runtime.backends.config import (
-    AnyBackendConfig,
-    AutoConfig,
-    BackendConfig,
-    CpuConfig,
-    CudaConfig,
-    OpenVinoConfig,
-    TensorRtConfig,
-    TensorRtEpConfig,
-)
+from runtime.backends.config import AnyBackendConfig, CpuConfig
 from runtime.config import StrictModel
 from runtime.drift.config import DriftConfig
 from runtime.harvest.config import HarvestConfig
@@ -25,16 +16,7 @@ from runtime.sources.config import SourceConfig
 from runtime.supervisor.config import SupervisorConfig
 from runtime.swap.config import SwapConfig
 
-__all__ = [
-    "AutoConfig",
-    "BackendConfig",
-    "CpuConfig",
-    "CudaConfig",
-    "OpenVinoConfig",
-    "RuntimeConfig",
-    "TensorRtConfig",
-    "TensorRtEpConfig",
-]
+__all__ = ["RuntimeConfig"]
 
 
 class RuntimeConfig(StrictModel):

@@ -2,8 +2,8 @@
 
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 
+from runtime.backends.config import BackendConfig, CpuConfig
 from runtime.config import StrictModel
-from runtime.settings import BackendConfig, CpuConfig
 
 __all__ = ["LoopBenchmarkConfig"]
 

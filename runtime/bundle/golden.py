@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from runtime.backends.config import BackendConfig
 from runtime.bundle.manifest import Artefact, BundleFile, Manifest
 from runtime.bundle.serving import agreement_margin
 from runtime.errors import BackendError, BundleError
-from runtime.settings import BackendConfig
 
 __all__ = ["GoldenFrames", "read_golden", "require_golden"]
 

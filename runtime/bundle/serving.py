@@ -4,9 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, assert_never
 
-from runtime.bundle.manifest import Artefact, Format, Manifest, Precision
-from runtime.errors import BundleError
-from runtime.settings import (
+from runtime.backends.config import (
     BackendConfig,
     CpuConfig,
     CudaConfig,
@@ -14,6 +12,8 @@ from runtime.settings import (
     TensorRtConfig,
     TensorRtEpConfig,
 )
+from runtime.bundle.manifest import Artefact, Format, Manifest, Precision
+from runtime.errors import BundleError
 
 __all__ = [
     "FP32_MARGIN",

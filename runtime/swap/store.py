@@ -13,13 +13,14 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+from runtime.backends.config import AutoConfig
 from runtime.bundle.manifest import MANIFEST_NAME, Manifest
 from runtime.bundle.opening import verified_path
 from runtime.bundle.signature import SIGNATURE_NAME
 from runtime.errors import BundleError
 from runtime.files import writable_folder
 from runtime.segmenter import Segmenter
-from runtime.settings import AutoConfig, RuntimeConfig
+from runtime.settings import RuntimeConfig
 from runtime.swap.record import Record, Refused, Trial, read_record, write_record
 
 __all__ = ["OpenSegmenter", "Store"]

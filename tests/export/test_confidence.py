@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from export.onnx_from_torch import onnx_from_torch
+from runtime.backends.config import BackendConfig, CpuConfig, OpenVinoConfig
 from runtime.backends.open import open_backend
-from runtime.settings import BackendConfig, CpuConfig, OpenVinoConfig
 from training.frame_network import FrameNetwork
 from training.networks.config import INPUT_CONVENTIONS
 from training.networks.network import NetworkOutput, SegmentationNetwork

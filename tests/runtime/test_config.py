@@ -2,9 +2,10 @@ from pathlib import Path
 
 import pytest
 
+from runtime.backends.config import AutoConfig, CpuConfig, CudaConfig, TensorRtEpConfig
 from runtime.config import load_config, nearest
 from runtime.errors import ConfigError
-from runtime.settings import AutoConfig, CpuConfig, CudaConfig, RuntimeConfig, TensorRtEpConfig
+from runtime.settings import RuntimeConfig
 from runtime.sinks.config import NpzConfig
 
 

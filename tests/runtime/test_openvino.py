@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from runtime.backends.config import OpenVinoConfig
 from runtime.backends.signal_stack import signal_stack
 from runtime.errors import BackendError
 from runtime.segmenter import Segmenter
-from runtime.settings import OpenVinoConfig, RuntimeConfig
+from runtime.settings import RuntimeConfig
 
 Frame = NDArray[np.uint8]
 MakeBundle = Callable[..., Path]

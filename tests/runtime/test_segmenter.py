@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from runtime.backends.config import CpuConfig, CudaConfig, OpenVinoConfig
 from runtime.bundle.manifest import Quantization
 from runtime.errors import BackendError, BundleError, FrameError
 from runtime.segmenter import Segmenter
-from runtime.settings import CpuConfig, CudaConfig, OpenVinoConfig, RuntimeConfig
+from runtime.settings import RuntimeConfig
 
 ROOT = Path(__file__).parents[2]
 Frame = NDArray[np.uint8]

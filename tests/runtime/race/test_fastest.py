@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from runtime.backends.config import AutoConfig, CpuConfig, OpenVinoConfig
 from runtime.backends.open import open_backend
 from runtime.errors import BackendError, BundleError
 from runtime.segmenter import Segmenter
-from runtime.settings import AutoConfig, CpuConfig, OpenVinoConfig, RuntimeConfig
+from runtime.settings import RuntimeConfig
 
 Frame = NDArray[np.uint8]
 MakeBundle = Callable[..., Path]
