@@ -3,12 +3,12 @@
 import math
 from collections.abc import Sequence
 
+from runtime.bundle.known import KnownBundles
 from runtime.bundle.manifest import Manifest
 from runtime.bundle.opening import bundle_id_of
 from runtime.drift.config import DriftConfig
 from runtime.drift.detector import Departure, Detector
 from runtime.drift.features import describe, features_of
-from runtime.errors import SinkError
 from runtime.health.monitor import Monitor
 from runtime.health.reasons import Reason
 from runtime.result import Result, Status
@@ -40,26 +40,20 @@ class DriftWatch:
 
     Args:
         config: how often it looks, and how rarely it may be wrong.
-        manifest: that of the bundle in service, with its reference; `know` adds those of bundles that take its place.
+        known: the bundles whose results may come, with their references.
         monitor: hears of the drift.
     """
 
-    def __init__(self, config: DriftConfig, manifest: Manifest, monitor: Monitor) -> None:
-        self._config, self._monitor = config, monitor
-        self._manifests: dict[str, Manifest] = {}
-        self._bundle_id = self._told = ""
+    def __init__(self, config: DriftConfig, known: KnownBundles, monitor: Monitor) -> None:
+        self._config, self._known, self._monitor = config, known, monitor
+        self._told = ""
         self._next_ns = 0
-        self.know(manifest)
-        self._follow(bundle_id_of(manifest))
+        self._follow(bundle_id_of(known.first))
 
     @property
     def evidence(self) -> float:
         """How near the test is to an alarm: 0 none, 1 alarm."""
         return self._detector.evidence
-
-    def know(self, manifest: Manifest) -> None:
-        """Results of this bundle may come from now on; call it before the first one does. From any thread."""
-        self._manifests[bundle_id_of(manifest)] = manifest
 
     def write(self, result: Result) -> None:
         """Look at a result if it is time to.
@@ -90,13 +84,7 @@ class DriftWatch:
         """There is nothing to finish."""
 
     def _follow(self, bundle_id: str) -> None:
-        manifest = self._manifests.get(bundle_id)
-        if manifest is None:
-            raise SinkError(
-                f"results come from bundle {bundle_id[:12] or 'without a name'}, whose reference the drift test does "
-                f"not have; it knows {', '.join(known[:12] for known in self._manifests)}: call DriftWatch.know with "
-                "its manifest"
-            )
+        manifest = self._known.manifest_of(bundle_id)
         self._bundle_id, self._num_classes = bundle_id, len(manifest.classes)
         self._detector = detector_of(self._config, manifest)
         self._monitor.clear(Reason.DRIFTED)

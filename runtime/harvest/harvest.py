@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from runtime.bundle.manifest import Manifest
+from runtime.bundle.known import KnownBundles
 from runtime.bundle.opening import bundle_id_of
 from runtime.config import RUN_FILE
 from runtime.drift.features import features_of
@@ -36,7 +36,7 @@ class Harvest:
 
     Args:
         config: where, how much and how often.
-        manifest: that of the bundle in service; `know` adds those of bundles that take its place.
+        known: the bundles whose results may come.
         wall_s: the wall clock, in seconds since 1970.
 
     Raises:
@@ -44,9 +44,8 @@ class Harvest:
         BundleError: the bundle does not tell how its network can be adapted.
     """
 
-    def __init__(self, config: HarvestConfig, manifest: Manifest, wall_s: Callable[[], float] = time.time) -> None:
-        self._config, self._wall_s = config, wall_s
-        self._manifests: dict[str, Manifest] = {}
+    def __init__(self, config: HarvestConfig, known: KnownBundles, wall_s: Callable[[], float] = time.time) -> None:
+        self._config, self._known, self._wall_s = config, known, wall_s
         self._next_ns = 0
         self._store: Store | None = None
         _refuse_foreign(config.folder / RUN_FILE)
@@ -54,12 +53,7 @@ class Harvest:
             _forget(config.folder)
             return
         self._store = Store(writable_folder(config.folder / FRAMES))
-        self.know(manifest)
-        self._follow(bundle_id_of(manifest))
-
-    def know(self, manifest: Manifest) -> None:
-        """Results of this bundle may come from now on; call it before the first one does. From any thread."""
-        self._manifests[bundle_id_of(manifest)] = manifest
+        self._follow(bundle_id_of(known.first))
 
     def write(self, result: Result) -> None:
         """Keep the frame if it is time to look and it is worth more than another one.
@@ -76,8 +70,7 @@ class Harvest:
         uncertainty = 1 - float(result.confidence.mean()) / 255
         if uncertainty < self._config.min_uncertainty:
             return
-        num_classes = len(self._manifests[self._bundle_id].classes)
-        features = features_of(result.frame, result.labels, result.confidence, num_classes)
+        features = features_of(result.frame, result.labels, result.confidence, self._num_classes)
         named = {key: round(value, DIGITS) for key, value in zip(self._standard.keys, features.tolist(), strict=True)}
         kept = Kept(
             day=day_of(self._wall_s()),
@@ -124,17 +117,12 @@ class Harvest:
 
     def _follow(self, bundle_id: str) -> None:
         """Measure by another bundle's reference, and name it in the run file."""
-        manifest = self._manifests.get(bundle_id)
-        if manifest is None:
-            raise SinkError(
-                f"results come from bundle {bundle_id[:12] or 'without a name'}, of which the harvest knows nothing; "
-                "call Harvest.know with its manifest"
-            )
+        manifest = self._known.manifest_of(bundle_id)
         assert self._store is not None
         text = run_file(manifest)
         with writing_to(self._config.folder):
             write_text(self._config.folder / RUN_FILE, text)
-        self._bundle_id, self._run_file_bytes = bundle_id, len(text.encode())
+        self._bundle_id, self._num_classes, self._run_file_bytes = bundle_id, len(manifest.classes), len(text.encode())
         self._standard = Standard(manifest.reference)
         self._selection = Selection(len(self._standard.keys))
         for name, kept in self._store.kept.items():

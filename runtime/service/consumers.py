@@ -38,15 +38,11 @@ def open_consumers(config: RuntimeConfig, served: Served, monitor: Monitor) -> t
         if config.drift is not None:
             from runtime.drift.watch import DriftWatch
 
-            watch = DriftWatch(config.drift, manifest, monitor)
-            served.on_swap(watch.know)
-            add("drift", watch)
+            add("drift", DriftWatch(config.drift, served.known, monitor))
         if config.harvest is not None:
             from runtime.harvest.harvest import Harvest
 
-            harvest = Harvest(config.harvest, manifest)
-            served.on_swap(harvest.know)
-            add("harvest", harvest)
+            add("harvest", Harvest(config.harvest, served.known))
             places.append(f"harvest {config.harvest.folder}")
         if config.live is not None:
             from runtime.live.view import LiveView

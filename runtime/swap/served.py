@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.bundle.manifest import Manifest
+from runtime.bundle.known import KnownBundles
 from runtime.bundle.opening import bundle_id_of
 from runtime.health.reasons import Health
 from runtime.segmenter import Segmentation, Segmenter
@@ -22,6 +22,7 @@ class Served:
     Attributes:
         manifest: that of the bundle in service.
         bundle_id: see `bundle_id_of`.
+        known: every bundle that was in service so far.
         num_swaps: how often another bundle took its place, the old one coming back among it.
 
     Raises:
@@ -34,11 +35,7 @@ class Served:
         self.manifest = self._segmenter.manifest
         self.bundle_id = bundle_id_of(self.manifest)
         self.num_swaps = 0
-        self._on_swap: list[Callable[[Manifest], None]] = []
-
-    def on_swap(self, know: Callable[[Manifest], None]) -> None:
-        """Have `know` called with the manifest of every bundle that takes over, before its first result."""
-        self._on_swap.append(know)
+        self.known = KnownBundles(self.manifest)
 
     @property
     def segmenter(self) -> Segmenter:

@@ -111,8 +111,7 @@ class SwappingServed(Served):
         self.manifest = opened.segmenter.manifest
         # From the copy: by now the bundle's path may hold another one.
         self._open_segmenter = partial(self._store.open, opened.bundle_id)
-        for know in self._on_swap:
-            know(self.manifest)
+        self.known.know(self.manifest)
 
     def _roll_back(self, problem: str) -> None:
         assert self._previous is not None

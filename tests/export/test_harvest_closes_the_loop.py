@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from export.bundle import export_bundle
 from export.config import ExportConfig
+from runtime.bundle.known import KnownBundles
 from runtime.bundle.opening import bundle_id_of, read_manifest
 from runtime.config import load_config
 from runtime.harvest.config import HarvestConfig
@@ -27,7 +28,7 @@ def harvest(exported: ExportConfig, some_frames: NDArray[np.uint8], tmp_path: Pa
     """A folder in which a vehicle kept three frames."""
     folder = tmp_path / "harvest"
     with Segmenter.open(exported.bundle) as segmenter:
-        sink = Harvest(HarvestConfig(folder=folder), segmenter.manifest)
+        sink = Harvest(HarvestConfig(folder=folder), KnownBundles(segmenter.manifest))
         for number, frame in enumerate(some_frames):
             found = segmenter.segment(frame)
             captured = Captured(number, number * 10**10, "frame")

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from runtime.bundle.known import KnownBundles
 from runtime.bundle.manifest import Manifest
 from runtime.bundle.opening import bundle_id_of, read_manifest
 from runtime.drift.config import DriftConfig
@@ -30,7 +31,8 @@ class Drive:
         self.manifest, self.now_ns = manifest, 0
         self.monitor = Monitor(HealthConfig(), lambda: self.now_ns)
         self.monitor.clear(Reason.STARTING)
-        self.watch = DriftWatch(config, manifest, self.monitor)
+        self.known = KnownBundles(manifest)
+        self.watch = DriftWatch(config, self.known, self.monitor)
         self._rng = np.random.default_rng(1)
 
     def on(self, seconds: float, *, light: int, bundle: Manifest | None = None) -> None:
@@ -112,7 +114,7 @@ def test_another_bundle_is_judged_by_its_own_reference(drive: Drive) -> None:
     night = drive.manifest.model_copy(update={"reference": reference_of(rows, list(drive.manifest.reference.features))})
     drive.on(20, light=10)
     assert "darker" in drive.drifted
-    drive.watch.know(night)
+    drive.known.know(night)
     drive.on(20, light=10, bundle=night)
     assert drive.drifted == ""
     drive.on(20, light=120, bundle=night)
@@ -121,7 +123,7 @@ def test_another_bundle_is_judged_by_its_own_reference(drive: Drive) -> None:
 
 def test_result_of_an_unknown_bundle_is_refused_with_what_to_do(drive: Drive) -> None:
     result = result_of(np.zeros((*FRAME_HW, 3), np.uint8), 0, "f" * 64)
-    with pytest.raises(SinkError, match=r"results come from bundle f{12}, .* call DriftWatch\.know"):
+    with pytest.raises(SinkError, match=r"results come from bundle f{12}, .* call KnownBundles\.know"):
         drive.watch.write(result)
 
 

@@ -9,6 +9,7 @@ import pytest
 import yaml
 from numpy.typing import NDArray
 
+from runtime.bundle.known import KnownBundles
 from runtime.bundle.manifest import Manifest
 from runtime.bundle.opening import bundle_id_of, read_manifest
 from runtime.errors import BundleError, ConfigError, DiskFullError, SinkError
@@ -31,7 +32,8 @@ class Vehicle:
         self.folder, self.manifest, self.now_ns = folder, manifest, 0
 
     def start(self, **settings: Any) -> Harvest:
-        return Harvest(HarvestConfig(folder=self.folder, **settings), self.manifest, lambda: WALL_S)
+        self.known = KnownBundles(self.manifest)
+        return Harvest(HarvestConfig(folder=self.folder, **settings), self.known, lambda: WALL_S)
 
     def show(
         self, harvest: Harvest, frame: Maps, *, sure: int = 100, after_s: float = 10, bundle_id: str | None = None
@@ -211,9 +213,9 @@ def test_swapped_bundle_is_the_one_that_is_adapted_next(vehicle: Vehicle) -> Non
     vehicle.show(harvest, noise(0))
     origin = {**vehicle.manifest.provenance, "export": {"checkpoint": "runs/newer.safetensors"}}
     newer = vehicle.manifest.model_copy(update={"provenance": origin})
-    with pytest.raises(SinkError, match=r"of which the harvest knows nothing; call Harvest\.know"):
+    with pytest.raises(SinkError, match=r"known are [0-9a-f]{12}; call KnownBundles\.know"):
         vehicle.show(harvest, noise(1), bundle_id=bundle_id_of(newer))
-    harvest.know(newer)
+    vehicle.known.know(newer)
     vehicle.show(harvest, noise(2), bundle_id=bundle_id_of(newer))
     document = yaml.safe_load((vehicle.folder / "run.yaml").read_text())
     assert document["training"]["source"] == {"kind": "checkpoint", "path": "runs/newer.safetensors"}

@@ -29,6 +29,8 @@ def test_new_bundle_takes_over_between_two_frames(vehicle: Vehicle, serving_a: s
     assert (counters.num_withheld, counters.num_restarts) == (0, 0)
     assert drive.reasons == Reason.NONE
     assert vehicle.served.num_swaps == 1
+    assert vehicle.served.known.manifest_of(b) is vehicle.served.manifest
+    assert vehicle.served.known.manifest_of(serving_a) is vehicle.served.known.first
     assert vehicle.served.manifest.artefacts[0].sha256 in (vehicle.place / "manifest.json").read_text()
 
 
