@@ -7,6 +7,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from runtime.arrays import read_only
 from runtime.backends.signal_stack import kept_signal_stack
 from runtime.backends.tensors import LogitsLayout, Tensors, check_tensors, read_model
 from runtime.errors import BackendError
@@ -133,6 +134,4 @@ def _bind_output(openvino: Any, request: Any, name: str, dtype: str, shape: tupl
     """Share host memory with an output and return a read-only view of it; only the engine writes there."""
     buffer: NDArray[Any] = np.zeros([int(size) for size in shape], dtype=dtype)
     request.set_tensor(name, openvino.Tensor(buffer, shared_memory=True))
-    view = buffer.view()
-    view.flags.writeable = False
-    return view
+    return read_only(buffer)

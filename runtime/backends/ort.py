@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from runtime.arrays import read_only
 from runtime.backends.ort_providers import Provider
 from runtime.backends.tensors import LogitsLayout, Tensors, check_tensors, read_model
 from runtime.errors import BackendError
@@ -133,6 +134,4 @@ def _bind_output(ort: Any, binding: Any, name: str, dtype: str, shape: tuple[int
     """Bind an output to host memory and return a read-only view of it; only the engine writes there."""
     buffer: NDArray[Any] = np.zeros([int(size) for size in shape], dtype=dtype)
     binding.bind_ortvalue_output(name, ort.OrtValue.ortvalue_from_numpy(buffer))
-    view = buffer.view()
-    view.flags.writeable = False
-    return view
+    return read_only(buffer)

@@ -5,6 +5,7 @@ from threading import Lock
 import numpy as np
 from numpy.typing import NDArray
 
+from runtime.arrays import read_only
 from runtime.result import NOTHING
 
 __all__ = ["Slot", "SlotPool"]
@@ -30,7 +31,7 @@ class Slot:
         self.frame: NDArray[np.uint8] = np.zeros((*frame_hw, 3), dtype=np.uint8)
         self.labels: NDArray[np.uint8] = np.zeros(frame_hw, dtype=np.uint8)
         self.confidence: NDArray[np.uint8] = np.zeros(frame_hw, dtype=np.uint8)
-        self.read_only = (_locked(self.frame), _locked(self.labels), _locked(self.confidence))
+        self.read_only = (read_only(self.frame), read_only(self.labels), read_only(self.confidence))
         self.captured = NOTHING
         self.read_ns = self.taken_ns = self.inferred_ns = self.kept_ns = 0
         self.bundle_id = ""
@@ -76,9 +77,3 @@ class SlotPool:
     def num_free(self) -> int:
         """Slots nobody holds."""
         return len(self._free)
-
-
-def _locked(array: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    view = array.view()
-    view.flags.writeable = False
-    return view

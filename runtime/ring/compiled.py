@@ -2,9 +2,9 @@
 
 import ctypes
 from functools import cache
-from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 
+from runtime.compiled import load_compiled
 from runtime.errors import BackendError
 from runtime.ring.layout import Handle, Info, Layout, RingStatus
 
@@ -22,18 +22,10 @@ def ring_library() -> ctypes.CDLL:
         BackendError: there is no library, or it cannot be loaded or is of another version.
     """
     folder = Path(__file__).parent
-    path = next((file for suffix in EXTENSION_SUFFIXES if (file := folder / f"_compiled{suffix}").exists()), None)
     advice = "install again with a C compiler: `pip install --force-reinstall --no-deps`"
-    if path is None:
+    library = load_compiled(folder, "iapc_ring_interface", INTERFACE, advice)
+    if library is None:
         raise BackendError(f"shared memory needs Linux and a compiled part, and {folder} has none; {advice}")
-    try:
-        library = ctypes.CDLL(str(path))
-        library.iapc_ring_interface.restype = ctypes.c_int32
-        interface = library.iapc_ring_interface()
-    except (OSError, AttributeError) as error:
-        raise BackendError(f"{path} cannot be loaded ({error}); {advice}") from error
-    if interface != INTERFACE:
-        raise BackendError(f"{path} has interface {interface}, compiled.py expects {INTERFACE}; {advice}")
     _declare(library)
     return library
 

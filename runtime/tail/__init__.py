@@ -12,6 +12,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
+from runtime.arrays import read_only
 from runtime.errors import BackendError, NotFiniteError
 from runtime.tail.axis import upsampling_axis
 from runtime.tail.compiled import CompiledTail, compiled_library
@@ -76,9 +77,7 @@ class Tail:
         self._exponentials = np.empty(self._shape, dtype=np.float32)
         self._is_finite = np.empty(self._shape, dtype=np.bool_)
         self._labels, self._confidence = (np.zeros(frame_hw, dtype=np.uint8) for _ in range(2))
-        self._outputs = self._labels.view(), self._confidence.view()
-        for output in self._outputs:
-            output.flags.writeable = False
+        self._outputs = read_only(self._labels), read_only(self._confidence)
 
     def __call__(self, logits: NDArray[np.float32]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         """Labels and confidence of one frame; for one thread at a time.

@@ -2,13 +2,12 @@
 
 import ctypes
 from functools import cache
-from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.errors import BackendError
+from runtime.compiled import load_compiled
 from runtime.tail.axis import BLOCK, Axis
 
 __all__ = ["CompiledTail", "compiled_library"]
@@ -91,19 +90,10 @@ def compiled_library() -> ctypes.CDLL | None:
     Raises:
         BackendError: there is one, but it cannot be loaded or is of another version.
     """
-    folder = Path(__file__).parent
-    path = next((file for suffix in EXTENSION_SUFFIXES if (file := folder / f"_compiled{suffix}").exists()), None)
-    if path is None:
-        return None
     advice = "install again with `pip install --force-reinstall --no-deps`, or delete the file to go on with numpy"
-    try:
-        library = ctypes.CDLL(str(path))
-        library.tail_interface.restype = ctypes.c_int32
-        interface = library.tail_interface()
-    except (OSError, AttributeError) as error:
-        raise BackendError(f"{path} cannot be loaded ({error}); {advice}") from error
-    if interface != INTERFACE:
-        raise BackendError(f"{path} has interface {interface}, compiled.py expects {INTERFACE}; {advice}")
+    library = load_compiled(Path(__file__).parent, "tail_interface", INTERFACE, advice)
+    if library is None:
+        return None
     for function in (library.tail_labels, library.tail_confidence):
         function.argtypes = (ctypes.POINTER(_Plan), ctypes.c_void_p, ctypes.c_void_p)
         function.restype = None

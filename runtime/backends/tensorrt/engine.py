@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from runtime.arrays import read_only
 from runtime.backends.tensorrt.cuda import Cuda
 from runtime.backends.tensorrt.gpu import require_gpu
 from runtime.backends.tensorrt.library import open_engine_library, said
@@ -77,7 +78,7 @@ class TensorRtEngine:
             bound = {name: self._bind(path, name, *described, resources) for name, described in tensors.items()}
             self._frame = bound.pop("frame")
             self._outputs = tuple(bound.values())
-            self.outputs: Mapping[str, NDArray[Any]] = {name: _read_only(tensor.host) for name, tensor in bound.items()}
+            self.outputs: Mapping[str, NDArray[Any]] = {name: read_only(tensor.host) for name, tensor in bound.items()}
             # The first run allocates and chooses, which cannot be recorded.
             self._enqueue()
             self._synchronize()
@@ -155,9 +156,3 @@ class TensorRtEngine:
     def _unload(self) -> None:
         while self._loaded:
             self._loaded.pop()
-
-
-def _read_only(array: NDArray[Any]) -> NDArray[Any]:
-    view = array.view()
-    view.flags.writeable = False
-    return view

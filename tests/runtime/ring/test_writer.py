@@ -207,8 +207,10 @@ def test_what_does_not_fit_is_refused(name: str, make_result: Callable[..., Resu
             writer.write_result(make_result(1, 0))
 
 
-def test_without_the_compiled_part_the_message_asks_for_a_compiler(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(compiled, "EXTENSION_SUFFIXES", [])
+def test_without_the_compiled_part_the_message_asks_for_a_compiler(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compiled, "__file__", str(tmp_path / "compiled.py"))
     compiled.ring_library.cache_clear()
     with pytest.raises(BackendError, match="install again with a C compiler"):
         create(name)
