@@ -8,7 +8,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from runtime.bundle.manifest import ClassInfo
 
-__all__ = ["blend", "colour_labels", "draw_legend", "overlay"]
+__all__ = ["blend", "colour_labels", "draw_legend", "overlay", "palette_of"]
 
 BACKGROUND = (24, 24, 24)
 TEXT = (235, 235, 235)
@@ -35,9 +35,14 @@ def overlay(
 
 def colour_labels(labels: NDArray[np.uint8], classes: Sequence[ClassInfo]) -> NDArray[np.uint8]:
     """Colour of each pixel's class, (H, W, 3) RGB; black where a label is no class."""
+    return palette_of(classes)[labels]
+
+
+def palette_of(classes: Sequence[ClassInfo]) -> NDArray[np.uint8]:
+    """Colour of each train id, (256, 3) RGB; black where it is no class."""
     palette = np.zeros((256, 3), dtype=np.uint8)
     palette[: len(classes)] = [entry.colour for entry in classes]
-    return palette[labels]
+    return palette
 
 
 def blend(frame: NDArray[np.uint8], colours: NDArray[np.uint8], opacity: float) -> NDArray[np.uint8]:

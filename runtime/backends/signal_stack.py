@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-__all__ = ["SignalStack", "kept_signal_stack", "signal_stack"]
+__all__ = ["kept_signal_stack", "signal_stack"]
 
 
 class SignalStack(ctypes.Structure):

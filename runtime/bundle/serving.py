@@ -16,9 +16,6 @@ from runtime.bundle.manifest import Artefact, Format, Manifest, Precision
 from runtime.errors import BundleError
 
 __all__ = [
-    "FP32_MARGIN",
-    "LOWERED_MARGIN",
-    "LOW_PRECISION_MARGIN",
     "agreement_margin",
     "choose_artefact",
     "format_served",

@@ -17,7 +17,11 @@ from runtime.supervisor.heartbeat import Heartbeat
 from runtime.supervisor.supervisor import Supervisor
 from runtime.supervisor.systemd import Systemd
 
-__all__ = ["EPILOG", "add_arguments", "run_serve", "source_group"]
+__all__ = [
+    "EPILOG",
+    "add_arguments",
+    "run_serve",
+]
 
 EPILOG = """\
 SOURCE is a folder of images, a video file, a stream (rtsp://...), a camera (/dev/video0), or ring:NAME for frames that

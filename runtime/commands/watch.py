@@ -4,6 +4,8 @@ import argparse
 from collections.abc import Mapping
 from typing import Any
 
+from runtime.ring.show import show
+
 __all__ = ["EPILOG", "add_arguments", "watch"]
 
 EPILOG = """\
@@ -23,7 +25,4 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def watch(options: argparse.Namespace) -> Mapping[str, Any]:
     """Show the ring until it ends or Ctrl-C, and return what it said last."""
-    from runtime.ring.show import show
-
-    figures: Mapping[str, Any] = show(options.name)
-    return figures
+    return show(options.name)

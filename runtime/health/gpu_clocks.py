@@ -1,14 +1,14 @@
 """What NVIDIA's driver tells of lowered clocks, through the package nvidia-ml-py where it is installed."""
 
-from collections.abc import Callable
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-__all__ = ["DRIVER", "clocks_problem", "open_gpu_clocks", "unseen_gpus"]
+from runtime.health.processor_clocks import Probe
 
-Probe = Callable[[], str | None]
+__all__ = ["clocks_problem", "open_gpu_clocks", "unseen_gpus"]
+
 DRIVER = Path("/dev/nvidiactl")
 # Bits of nvmlClocksEventReasons (nvml.h). Left out are those that are no trouble: idle, and clocks that were asked for.
 REASONS = {
@@ -21,7 +21,7 @@ REASONS = {
 
 
 def open_gpu_clocks() -> dict[str, Probe]:
-    """A probe for each GPU, which says what lowers its clocks now, or None; empty without driver or package."""
+    """A probe for each GPU, of what lowers its clocks; empty without driver or package."""
     try:
         pynvml: Any = import_module("pynvml")
     except ImportError:
@@ -41,6 +41,12 @@ def unseen_gpus(driver: Path = DRIVER) -> str | None:
     return "GPU clocks cannot be seen without the package nvidia-ml-py (pip install nvidia-ml-py)"
 
 
+def clocks_problem(index: int, active: int) -> str | None:
+    """What the bits of one GPU say; None where nothing lowers its clocks."""
+    names = [name for bit, name in REASONS.items() if active & bit]
+    return None if not names else f"GPU {index} has lowered its clocks: {', '.join(names)}"
+
+
 def _probe(pynvml: Any, index: int, handle: Any) -> Probe:
     def problem() -> str | None:
         try:
@@ -50,9 +56,3 @@ def _probe(pynvml: Any, index: int, handle: Any) -> Probe:
         return clocks_problem(index, active)
 
     return problem
-
-
-def clocks_problem(index: int, active: int) -> str | None:
-    """What the bits of one GPU say; None where nothing lowers its clocks."""
-    names = [name for bit, name in REASONS.items() if active & bit]
-    return None if not names else f"GPU {index} has lowered its clocks: {', '.join(names)}"

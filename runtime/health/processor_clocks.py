@@ -3,22 +3,26 @@
 from collections.abc import Callable
 from pathlib import Path
 
-__all__ = ["open_processor_clocks"]
+__all__ = ["Probe", "open_processor_clocks"]
 
 Probe = Callable[[], str | None]
+"""Says what is wrong now, or None."""
+COUNTERS = "devices/system/cpu/cpu[0-9]*/thermal_throttle/*_throttle_count"
+TRIPS = "class/thermal/thermal_zone*/trip_point_*_temp"
+CLOCKS = "devices/system/cpu/cpu[0-9]*/cpufreq/scaling_max_freq"
 # Trip points at which the kernel slows the machine down; at "active" ones it only starts a fan.
 SLOWING_TRIPS = ("passive", "hot", "critical")
 
 
 def open_processor_clocks(root: Path) -> dict[str, Probe]:
-    """A probe for each kind of evidence that this machine has; each says what is wrong now, or None.
+    """A probe for each kind of evidence that this machine has.
 
     Args:
         root: where sysfs is.
     """
-    counters = {path: count for path in _sorted(root, COUNTERS) if (count := _number(path)) is not None}
-    trips = {path: limit for path in _sorted(root, TRIPS) if (limit := _slowing_limit(path)) is not None}
-    clocks = {path: clock for path in _sorted(root, CLOCKS) if (clock := _number(path)) is not None}
+    counters = {path: count for path in sorted(root.glob(COUNTERS)) if (count := _number(path)) is not None}
+    trips = {path: limit for path in sorted(root.glob(TRIPS)) if (limit := _slowing_limit(path)) is not None}
+    clocks = {path: clock for path in sorted(root.glob(CLOCKS)) if (clock := _number(path)) is not None}
     probes: dict[str, Probe] = {}
     if counters:
         probes["throttle counters"] = lambda: _counted(counters)
@@ -27,11 +31,6 @@ def open_processor_clocks(root: Path) -> dict[str, Probe]:
     if clocks:
         probes["clock limits"] = lambda: _lowered(clocks)
     return probes
-
-
-COUNTERS = "devices/system/cpu/cpu[0-9]*/thermal_throttle/*_throttle_count"
-TRIPS = "class/thermal/thermal_zone*/trip_point_*_temp"
-CLOCKS = "devices/system/cpu/cpu[0-9]*/cpufreq/scaling_max_freq"
 
 
 def _counted(before: dict[Path, int]) -> str | None:
@@ -79,10 +78,6 @@ def _slowing_limit(path: Path) -> int | None:
 
 def _few(items: list[str]) -> str:
     return ", ".join(items[:4]) + (f" and {len(items) - 4} more" if len(items) > 4 else "")
-
-
-def _sorted(root: Path, pattern: str) -> list[Path]:
-    return sorted(root.glob(pattern))
 
 
 def _number(path: Path) -> int | None:

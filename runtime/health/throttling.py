@@ -1,6 +1,5 @@
 """Notices that the machine slows itself down: hot processors, lowered clocks, and the same of NVIDIA GPUs."""
 
-from collections.abc import Callable
 from pathlib import Path
 from threading import Event, Thread
 from types import TracebackType
@@ -9,12 +8,11 @@ from typing import Self
 from runtime.health.config import HealthConfig
 from runtime.health.gpu_clocks import open_gpu_clocks, unseen_gpus
 from runtime.health.monitor import Monitor
-from runtime.health.processor_clocks import open_processor_clocks
+from runtime.health.processor_clocks import Probe, open_processor_clocks
 from runtime.health.reasons import Reason
 
 __all__ = ["Throttling"]
 
-Probe = Callable[[], str | None]
 SYS = Path("/sys")
 
 

@@ -11,7 +11,7 @@ from PIL import Image
 
 from runtime.bundle.manifest import Manifest
 from runtime.live.buffers import Kept, NewestKept
-from runtime.overlay import blend, colour_labels
+from runtime.overlay import blend, colour_labels, palette_of
 from runtime.result import Captured
 
 __all__ = ["CONFIDENCE_SCALE", "Kind", "Picture", "Pictures"]
@@ -60,9 +60,7 @@ class Pictures:
     def __init__(self, newest: NewestKept, manifest: Manifest, opacity: float, max_side: int) -> None:
         self._newest, self._classes, self.opacity = newest, manifest.classes, opacity
         self._step = -(-max(manifest.frame_hw) // max_side)
-        palette = np.zeros((256, 3), dtype=np.uint8)
-        palette[: len(self._classes)] = [entry.colour for entry in self._classes]
-        self._class_palette = palette.tobytes()
+        self._class_palette = palette_of(self._classes).tobytes()
         self._confidence_palette = _interpolated(CONFIDENCE_SCALE).tobytes()
         self._lock = Lock()
         self._drawn: dict[Kind, Picture] = {}

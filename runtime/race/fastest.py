@@ -1,6 +1,6 @@
 """Opens a bundle in the engine that is fastest here: the one remembered, or the winner of a race."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -89,9 +89,7 @@ def _open_known(known: Winner, contenders: list[Contender], open_runner: Callabl
         return None
 
 
-def _table(
-    times_ms: "list[tuple[Contender, float]] | tuple[tuple[Contender, float], ...]", refusals: list[Refusal]
-) -> str:
+def _table(times_ms: Sequence[tuple[Contender, float]], refusals: Sequence[Refusal]) -> str:
     rows: list[Row] = [("backend", "artefact", "ms", "why not")]
     rows += [(title_of(entry.backend), entry.artefact.file, f"{ms:.2f}", "") for entry, ms in times_ms]
     rows += [

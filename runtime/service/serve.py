@@ -14,17 +14,15 @@ from runtime.service.stop_signals import on_stop_signals
 from runtime.settings import RuntimeConfig
 
 if TYPE_CHECKING:
+    from runtime.health.monitor import Monitor
     from runtime.segmenter import Segmenter
+    from runtime.swap.served import Served
 
 __all__ = ["serve"]
 
 
-def _nothing() -> None:
-    return None
-
-
 def serve(
-    config: RuntimeConfig, beat: Callable[[], None] = _nothing, *, ready: Callable[[], None] = _nothing
+    config: RuntimeConfig, beat: Callable[[], None] = lambda: None, *, ready: Callable[[], None] = lambda: None
 ) -> Mapping[str, Any]:
     """Serve until SIGTERM, SIGINT or the end of the source; on the main thread of a process that does nothing else.
 
@@ -52,19 +50,11 @@ def serve(
     from runtime.loop.loop import Loop, NamedSink
     from runtime.service.consumers import open_consumers
     from runtime.sources.open import open_source
-    from runtime.swap.open import open_served
 
     start.passed("imports")
     source = config.source
     monitor = Monitor(config.health, monotonic_ns)
-    try:
-        served = open_served(config, monitor)
-    except BundleError as error:
-        if config.swap is not None:
-            # Whoever puts bundles there may be in the middle of it.
-            raise
-        raise ConfigError(f"runtime.bundle: {error}") from error
-    with closing(served), Throttling(monitor, config.health) as throttling:
+    with closing(_open_served(config, monitor)) as served, Throttling(monitor, config.health) as throttling:
         start.passed("bundle", served.segmenter.opening)
         manifest = served.manifest
         history = History(monotonic_ns())
@@ -86,6 +76,18 @@ def serve(
     say(history.summary(counters))
     figures = {"bundle": str(config.bundle), "bundle_id": served.bundle_id, **history.figures(counters)}
     return {**figures, "cold_start_s": start.stages_s()}
+
+
+def _open_served(config: RuntimeConfig, monitor: "Monitor") -> "Served":
+    from runtime.swap.open import open_served
+
+    try:
+        return open_served(config, monitor)
+    except BundleError as error:
+        if config.swap is not None:
+            # Whoever puts bundles there may be in the middle of it.
+            raise
+        raise ConfigError(f"runtime.bundle: {error}") from error
 
 
 def _announcement(

@@ -6,7 +6,7 @@ from runtime.errors import DataError, SourceError
 from runtime.pyav import import_av
 from runtime.sources.camera import open_camera
 from runtime.sources.config import CameraConfig, FolderConfig, RingSourceConfig, SourceConfig, VideoConfig
-from runtime.sources.pictures import Pictures
+from runtime.sources.image_files import ImageFiles
 from runtime.sources.played import Played
 from runtime.sources.recording import open_recording
 from runtime.sources.source import Source
@@ -45,10 +45,10 @@ def open_source(config: SourceConfig, frame_hw: tuple[int, int]) -> Source:
 
 def _open_folder(config: FolderConfig, frame_hw: tuple[int, int]) -> Source:
     try:
-        pictures = Pictures.in_folder(config.path, frame_hw)
+        images = ImageFiles.in_folder(config.path, frame_hw)
     except DataError as error:
         raise SourceError(str(error)) from error
-    return Played(pictures, config.rate_hz, is_repeated=config.is_repeated)
+    return Played(images, config.rate_hz, is_repeated=config.is_repeated)
 
 
 def _open_video(config: VideoConfig, frame_hw: tuple[int, int]) -> Source:

@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 from runtime.errors import DataError
 from runtime.images import IMAGE_SUFFIXES
-from runtime.sources.pictures import Pictures
+from runtime.sources.image_files import ImageFiles
 from runtime.sources.video_file import VideoFile
 
-__all__ = ["VIDEO_SUFFIXES", "Recording", "open_recording"]
+__all__ = ["Recording", "open_recording"]
 
 VIDEO_SUFFIXES = (".mp4", ".avi", ".mkv", ".mov", ".webm", ".m4v")
 
@@ -74,11 +74,11 @@ def open_recording(path: Path, frame_hw: tuple[int, int]) -> Recording:
     """
     suffix = path.suffix.lower()
     if path.is_dir():
-        return Pictures.in_folder(path, frame_hw)
+        return ImageFiles.in_folder(path, frame_hw)
     if not path.exists():
         raise DataError(f"input {path} does not exist; give an image, a folder of images or a video")
     if suffix in IMAGE_SUFFIXES:
-        return Pictures({path.stem: path}, frame_hw)
+        return ImageFiles({path.stem: path}, frame_hw)
     if suffix in VIDEO_SUFFIXES:
         return VideoFile(path, frame_hw)
     raise DataError(

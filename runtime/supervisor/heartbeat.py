@@ -10,7 +10,7 @@ import signal
 
 from runtime.errors import LoopProcessError
 
-__all__ = ["ALIVE", "READY", "Heartbeat"]
+__all__ = ["READY", "Heartbeat"]
 
 ALIVE, READY = b".", b"R"
 # linux/prctl.h

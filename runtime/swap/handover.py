@@ -6,7 +6,10 @@ from threading import Event
 from runtime.segmenter import Segmenter
 from runtime.swap.shadow import Shadow
 
-__all__ = ["Handover", "Opened", "Retired"]
+__all__ = [
+    "Handover",
+    "Opened",
+]
 
 
 @dataclass(frozen=True, slots=True)

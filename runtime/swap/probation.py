@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from runtime.health.reasons import Health, Reason
 
-__all__ = ["BUNDLE_REASONS", "Probation"]
+__all__ = ["Probation"]
 
 BUNDLE_REASONS = (
     Reason.DEADLINES_MISSED

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from runtime.errors import FrameError, SourceError
 from runtime.images import write_png
-from runtime.sources.pictures import Pictures
+from runtime.sources.image_files import ImageFiles
 from runtime.sources.played import Played
 from runtime.sources.video_file import VideoFile
 
@@ -45,7 +45,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def play(folder: Path, clock: Clock, *, is_repeated: bool = False) -> Played:
-    return Played(Pictures.in_folder(folder, HW), 10.0, is_repeated=is_repeated, now_ns=clock)
+    return Played(ImageFiles.in_folder(folder, HW), 10.0, is_repeated=is_repeated, now_ns=clock)
 
 
 def test_frames_count_as_captured_when_they_were_due(folder: Path, clock: Clock, into: Frame) -> None:
@@ -74,7 +74,7 @@ def test_frame_that_is_not_due_is_not_given(folder: Path, clock: Clock, into: Fr
 
 
 def test_read_waits_until_the_frame_is_due(folder: Path, into: Frame) -> None:
-    source = Played(Pictures.in_folder(folder, HW), 50.0, is_repeated=False)
+    source = Played(ImageFiles.in_folder(folder, HW), 50.0, is_repeated=False)
     first, second = source.read(into, 5.0), source.read(into, 5.0)
     assert first is not None
     assert second is not None

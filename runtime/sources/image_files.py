@@ -12,10 +12,10 @@ from runtime.errors import DataError, FrameError
 from runtime.frames import check_frame
 from runtime.images import image_files, read_image
 
-__all__ = ["Pictures"]
+__all__ = ["ImageFiles"]
 
 
-class Pictures:
+class ImageFiles:
     """Image files, in the order given; see `Recording`.
 
     Args:
