@@ -1,13 +1,15 @@
-"""What a failed write means to the loop."""
+"""Writes to a disk that may be full, and what one that failed means to the loop."""
 
 import errno
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import FileIO
 from pathlib import Path
 
 from runtime.errors import DiskFullError, SinkError
 
-__all__ = ["writing_to"]
+__all__ = ["append_whole", "writing_to"]
 
 
 @contextmanager
@@ -31,3 +33,27 @@ def writing_to(folder: Path) -> Iterator[None]:
                 "goes on with the next result that fits"
             ) from error
         raise SinkError(f"{folder} cannot be written ({reason}); check that it is there and may be written") from error
+
+
+def append_whole(file: FileIO, content: bytes, *, is_synced: bool = False) -> None:
+    """Write at the end of a file that is open for appending, whole or not at all.
+
+    Args:
+        file: unbuffered.
+        content: what to write.
+        is_synced: be sure that it is on the disk.
+
+    Raises:
+        OSError: it cannot be written; the file is as before.
+    """
+    num_before = os.fstat(file.fileno()).st_size
+    num_written = 0
+    try:
+        while num_written < len(content):
+            num_written += os.write(file.fileno(), content[num_written:])
+        if is_synced:
+            os.fsync(file.fileno())
+    except OSError:
+        if num_written:
+            file.truncate(num_before)
+        raise

@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+from runtime.sinks.disk import append_whole
+
 __all__ = ["RotatingFile"]
 
 
@@ -35,15 +37,8 @@ class RotatingFile:
             self._rotate()
         if self._file.closed:
             self._open()
-        num_written = 0
-        try:
-            while num_written < len(content):
-                num_written += os.write(self._file.fileno(), content[num_written:])
-        except OSError:
-            if num_written:
-                self._file.truncate(self._num_bytes)
-            raise
-        self._num_bytes += num_written
+        append_whole(self._file, content)
+        self._num_bytes += len(content)
 
     def close(self) -> None:
         """Close the file; may be repeated."""

@@ -1,6 +1,5 @@
 """A video that is kept up to its last seconds when the power goes, or the disk is full for a while."""
 
-import os
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from numpy.typing import NDArray
 
 from runtime.errors import SinkError
 from runtime.pyav import import_av, reason_of
-from runtime.sinks.disk import writing_to
+from runtime.sinks.disk import append_whole, writing_to
 
 __all__ = ["VideoWriter"]
 
@@ -101,10 +100,10 @@ class _WholePieces:
     """What FFmpeg writes into: collects a piece in memory, and appends it to a file whole or not at all."""
 
     def __init__(self, path: Path) -> None:
-        self._file = path.open("wb", buffering=0)
+        self._file = path.open("ab", buffering=0)
         self._piece = bytearray()
         self._header: bytes | None = None
-        self._num_bytes = 0
+        self._is_begun = False
 
     def write(self, content: bytes) -> int:
         self._piece += content
@@ -117,22 +116,11 @@ class _WholePieces:
         piece, self._piece = bytes(self._piece), bytearray()
         if self._header is None:
             self._header = piece
-        elif self._num_bytes == 0:
+        elif not self._is_begun:
             # The header found no space before, and nothing can be played without it.
             piece = self._header + piece
-        try:
-            self._append(piece)
-        except OSError:
-            os.ftruncate(self._file.fileno(), self._num_bytes)
-            os.lseek(self._file.fileno(), self._num_bytes, os.SEEK_SET)
-            raise
-        self._num_bytes += len(piece)
+        append_whole(self._file, piece, is_synced=True)
+        self._is_begun = True
 
     def close(self) -> None:
         self._file.close()
-
-    def _append(self, piece: bytes) -> None:
-        num_written = 0
-        while num_written < len(piece):
-            num_written += os.write(self._file.fileno(), piece[num_written:])
-        os.fsync(self._file.fileno())
