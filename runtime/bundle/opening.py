@@ -45,7 +45,9 @@ def read_manifest(bundle: Path, public_key: Path | None = None) -> Manifest:
     except ValidationError as error:
         problem = error.errors()[0]
         key = ".".join(str(part) for part in problem["loc"])
-        raise BundleError(f"{path} is damaged at {key or 'its start'}: {problem['msg']}") from error
+        raise BundleError(
+            f"{path} is damaged at {key or 'its start'}: {problem['msg']}; export or copy the bundle again"
+        ) from error
     if public_key is not None:
         _refuse_unlisted(bundle, manifest)
     return manifest
@@ -70,11 +72,13 @@ def verified_path(bundle: Path, entry: BundleFile) -> Path:
         if status.st_size != entry.num_bytes:
             raise BundleError(
                 f"bundle {bundle} was altered: {entry.file} has {status.st_size} bytes, the manifest says "
-                f"{entry.num_bytes}; do not run it, export or copy it again"
+                f"{entry.num_bytes}; do not run it, export or copy the bundle again"
             )
         digest = sha256_of(path)
     except FileNotFoundError as error:
-        raise BundleError(f"bundle {bundle} is incomplete: {entry.file} is missing; export or copy it again") from error
+        raise BundleError(
+            f"bundle {bundle} is incomplete: {entry.file} is missing; export or copy the bundle again"
+        ) from error
     except OSError as error:
         raise BundleError(
             f"bundle {bundle}: {entry.file} cannot be read ({error.strerror}); correct its permissions, or copy the "
@@ -83,7 +87,7 @@ def verified_path(bundle: Path, entry: BundleFile) -> Path:
     if digest != entry.sha256:
         raise BundleError(
             f"bundle {bundle} was altered: {entry.file} has SHA-256 {digest[:12]}..., the manifest says "
-            f"{entry.sha256[:12]}...; do not run it, export or copy it again"
+            f"{entry.sha256[:12]}...; do not run it, export or copy the bundle again"
         )
     return path
 

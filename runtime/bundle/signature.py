@@ -69,7 +69,9 @@ def read_signature(bundle: Path) -> tuple[str, bytes] | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise BundleError(f"bundle {bundle}: {SIGNATURE_NAME} cannot be read ({error.strerror})") from error
+        raise BundleError(
+            f"bundle {bundle}: {SIGNATURE_NAME} cannot be read ({error.strerror}); correct its permissions"
+        ) from error
     line = _LINE.fullmatch(content)
     if line is None:
         raise BundleError(

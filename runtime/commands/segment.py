@@ -86,7 +86,7 @@ def segment_all(options: argparse.Namespace) -> Mapping[str, Any]:
 
 def _output_folder(output: Path, source: Path) -> Path:
     if source.is_dir() and output.resolve().is_relative_to(source.resolve()):
-        raise ConfigError(f"--output {output} lies inside the input; a second run would read its pictures")
+        raise ConfigError(f"--output {output} lies inside the input, and a second run would read it; choose another")
     return writable_folder(output)
 
 

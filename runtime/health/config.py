@@ -31,7 +31,7 @@ class HealthConfig(StrictModel):
     hold_ms: PositiveInt = 2000
     """How long an event, such as a refused frame, stays in the health after it happened last."""
     stall_ms: PositiveInt = 2000
-    """Longest time that one frame may spend in the engine."""
+    """Longest time that one frame may spend in the engine, or the change to another bundle take."""
     restart_stall_ms: PositiveInt = 120_000
     """Longest time that opening the engine again may take."""
     source_stall_ms: PositiveInt = 15_000

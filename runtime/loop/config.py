@@ -13,7 +13,7 @@ class LoopConfig(StrictModel):
     deadline_ms: PositiveInt = 200
     """Greatest age, from capture, at which a result counts as fresh."""
     heartbeat_ms: PositiveInt = 100
-    """How often the sinks hear of the loop where there is no result to tell them."""
+    """How often the sinks hear of the loop where no result tells them, and how soon of a change of health."""
     max_restarts: NonNegativeInt = 5
     """Failures of the engine in a row after which the process gives up, for its supervisor to start another."""
     backoff_s: PositiveFloat = 0.1

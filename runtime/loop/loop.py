@@ -127,7 +127,10 @@ class Loop:
                 raise thread.error
         if hung:
             names = ", ".join(thread.name for thread in hung)
-            message = f"{names}: did not end within loop.stop_ms={self._config.stop_ms} and was left behind"
+            message = (
+                f"{names}: did not end within loop.stop_ms={self._config.stop_ms} and was left behind; raise that, or "
+                "look at what it waits for"
+            )
             raise SourceError(message) if self._reader in hung else SinkError(message)
         return self.tally.counters()
 

@@ -85,7 +85,10 @@ class Network:
             self._pool.give_back(slot)
         self._num_withheld_in_a_row = 0 if is_published else self._num_withheld_in_a_row + 1
         if self._num_withheld_in_a_row >= self._monitor.config.max_withheld:
-            failure = failure or BackendError(f"the last {self._num_withheld_in_a_row} outputs could not be used")
+            failure = failure or BackendError(
+                f"the last {self._num_withheld_in_a_row} outputs could not be used; export the bundle again, or choose "
+                "another backend.provider"
+            )
         if failure is not None:
             self._num_withheld_in_a_row = 0
             self._restart(failure)

@@ -26,6 +26,7 @@ FUTURE_NS = 10 * MILLISECOND_NS
 MAX_JUMPED = 10
 # A source that refuses without waiting must not take the processor from the network.
 REFUSED_S = 0.001
+MONOTONIC = "its times must be of the monotonic clock of this machine"
 
 
 class Reader(Thread):
@@ -135,16 +136,14 @@ class Reader(Thread):
         """
         last_id, self._last_id = self._last_id, captured.frame_id
         if captured.frame_id == last_id:
-            raise FrameError(f"frame number {captured.frame_id} came twice")
+            raise FrameError(f"frame number {captured.frame_id} came twice; the source must count up")
         if last_id != NOTHING.frame_id:
             self._tally.num_lost += max(0, captured.frame_id - last_id - 1)
         since_ns, ahead_ns = self._last_ns - captured.captured_ns, captured.captured_ns - now_ns
         if since_ns >= 0:
-            raise _ClockError(
-                f"frame {captured.name} was captured {since_ns / MILLISECOND_NS:.1f} ms before the last one"
-            )
+            raise _ClockError(f"frame {captured.name} was captured {_ms(since_ns)} before the last one; {MONOTONIC}")
         if ahead_ns > FUTURE_NS:
-            raise _ClockError(f"frame {captured.name} was captured {ahead_ns / MILLISECOND_NS:.1f} ms from now")
+            raise _ClockError(f"frame {captured.name} was captured {_ms(ahead_ns)} from now; {MONOTONIC}")
         self._last_ns, self._num_jumped = captured.captured_ns, 0
 
     def _watch_pixels(self, slot: Slot) -> None:
@@ -177,3 +176,7 @@ class Reader(Thread):
 
 class _ClockError(Exception):
     """A frame's time cannot be."""
+
+
+def _ms(duration_ns: int) -> str:
+    return f"{duration_ns / MILLISECOND_NS:.1f} ms"

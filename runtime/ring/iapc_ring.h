@@ -413,7 +413,7 @@ static inline int iapc__check(iapc_ring *ring) {
     iapc_ring_layout found, *layout = &ring->layout;
     const uint64_t magic = __atomic_load_n(&ring->header->layout.magic, __ATOMIC_RELAXED);
     const uint32_t version = __atomic_load_n(&ring->header->layout.layout_version, __ATOMIC_ACQUIRE);
-    if (magic != IAPC_RING_MAGIC) return iapc__fail(ring, "%s is no ring", ring->path);
+    if (magic != IAPC_RING_MAGIC) return iapc__fail(ring, "%s is no ring; delete it", ring->path);
     if (version == 0)
         return iapc__fail(ring, "%s is not ready: its writer is making it, or died doing so; try again", ring->path);
     if (version != IAPC_RING_VERSION)
@@ -421,14 +421,14 @@ static inline int iapc__check(iapc_ring *ring) {
                           ring->path, version, IAPC_RING_VERSION);
     found = ring->header->layout;
     if (!iapc__complete(&found, layout))
-        return iapc__fail(ring, "%s is damaged: its sizes are out of range", ring->path);
+        return iapc__fail(ring, "%s is damaged: its sizes are out of range; start its writer again", ring->path);
     layout->layout_version = found.layout_version;
     layout->created_ns = found.created_ns;
     layout->writer_pid = found.writer_pid;
     if (memcmp(layout, &found, sizeof found) != 0)
-        return iapc__fail(ring, "%s is damaged: its sizes contradict each other", ring->path);
+        return iapc__fail(ring, "%s is damaged: its sizes contradict each other; start its writer again", ring->path);
     if (layout->file_bytes > ring->mapped_bytes)
-        return iapc__fail(ring, "%s is cut off: %llu bytes, expected %llu", ring->path,
+        return iapc__fail(ring, "%s is cut off: %llu bytes, expected %llu; start its writer again", ring->path,
                           (unsigned long long)ring->mapped_bytes, (unsigned long long)layout->file_bytes);
     return 0;
 }
@@ -462,9 +462,10 @@ IAPC_RING_API int iapc_ring_open(iapc_ring *ring, const char *name) {
         return iapc__fail(ring, "%s cannot be opened: %s%s", ring->path, strerror(errno),
                           errno == ENOENT ? "; start its writer first" : "");
     if (fstat(ring->fd, &file) != 0 || !S_ISREG(file.st_mode) || file.st_size < (off_t)sizeof(iapc_ring_header))
-        problem = iapc__fail(ring, "%s is no ring, or not ready: it is shorter than a header", ring->path);
+        problem = iapc__fail(ring, "%s is no ring, or not ready: it is shorter than a header; try again", ring->path);
     else if (file.st_uid != geteuid() && geteuid() != 0) /* anyone may put files into /dev/shm */
-        problem = iapc__fail(ring, "%s belongs to user %u, this is user %u", ring->path, file.st_uid, geteuid());
+        problem = iapc__fail(ring, "%s belongs to user %u, this is user %u; run both as one user", ring->path,
+                             file.st_uid, geteuid());
     else
         problem = iapc__map(ring, (uint64_t)file.st_size, PROT_READ) != 0 || iapc__check(ring) != 0;
     if (problem != 0) iapc__unmap(ring);
@@ -487,7 +488,8 @@ IAPC_RING_API void iapc_ring_close(iapc_ring *ring) {
 }
 
 IAPC_RING_API int iapc_ring_write(iapc_ring *ring, iapc_ring_info *info, const void *first, const void *second) {
-    if (ring->header == NULL || !ring->is_writer) return iapc__fail(ring, "this ring is not open for writing");
+    if (ring->header == NULL || !ring->is_writer)
+        return iapc__fail(ring, "this ring is not open for writing; create it first");
     const uint64_t number = info->number = ring->header->newest + 1;
     iapc_ring_slot *slot = iapc__slot(ring, number);
     iapc__begin(&slot->sequence, number);
@@ -499,7 +501,8 @@ IAPC_RING_API int iapc_ring_write(iapc_ring *ring, iapc_ring_info *info, const v
 }
 
 IAPC_RING_API int iapc_ring_beat(iapc_ring *ring, const iapc_ring_status *status) {
-    if (ring->header == NULL || !ring->is_writer) return iapc__fail(ring, "this ring is not open for writing");
+    if (ring->header == NULL || !ring->is_writer)
+        return iapc__fail(ring, "this ring is not open for writing; create it first");
     const uint64_t number = ring->header->newest_status + 1;
     iapc_ring_status_block *block = &ring->header->statuses[number % 2];
     iapc__begin(&block->sequence, number);
@@ -509,7 +512,7 @@ IAPC_RING_API int iapc_ring_beat(iapc_ring *ring, const iapc_ring_status *status
 }
 
 IAPC_RING_API int iapc_ring_copy(iapc_ring *ring, uint64_t after, iapc_ring_info *info, void *first, void *second) {
-    if (ring->header == NULL) return iapc__fail(ring, "this ring is closed");
+    if (ring->header == NULL) return iapc__fail(ring, "this ring is closed; open it again");
     for (int attempt = 0; attempt < IAPC__ATTEMPTS; attempt++) {
         const uint64_t number = __atomic_load_n(&ring->header->newest, __ATOMIC_ACQUIRE);
         if (number <= after) return 0;
@@ -535,7 +538,7 @@ IAPC_RING_API int iapc_ring_is_whole(const iapc_ring *ring, uint64_t number) {
 
 IAPC_RING_API int iapc_ring_read_status(iapc_ring *ring, iapc_ring_status *status) {
     memset(status, 0, sizeof *status);
-    if (ring->header == NULL) return iapc__fail(ring, "this ring is closed");
+    if (ring->header == NULL) return iapc__fail(ring, "this ring is closed; open it again");
     for (int attempt = 0; attempt < IAPC__ATTEMPTS; attempt++) {
         const uint64_t number = __atomic_load_n(&ring->header->newest_status, __ATOMIC_ACQUIRE);
         const iapc_ring_status_block *block = &ring->header->statuses[number % 2];

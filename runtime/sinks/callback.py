@@ -15,7 +15,7 @@ class CallbackSink:
 
     Args:
         take: gets each result; its arrays are valid until it returns.
-        hear: gets each change of health and each heartbeat without a result; None where nobody wants them.
+        hear: gets each status; None where nobody wants them.
         name: what messages call the function.
     """
 

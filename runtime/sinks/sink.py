@@ -10,7 +10,7 @@ __all__ = ["Sink"]
 class Sink(Protocol):
     """A consumer; each has a thread of its own, so that a slow one loses results and delays nobody.
 
-    A sink that falls behind gets the newest result next; those between are counted as its drops.
+    A sink that falls behind gets the newest result and the newest status next; it misses those between.
     """
 
     def write(self, result: Result) -> None:
@@ -22,7 +22,7 @@ class Sink(Protocol):
         ...
 
     def tell(self, status: Status) -> None:
-        """Take news of the loop: every change of health, and every heartbeat where no result says it.
+        """Take news of the loop: at the first heartbeat after a change of health, and at each that had no result.
 
         Raises:
             SinkError: as for `write`.

@@ -17,8 +17,10 @@ class SupervisorConfig(StrictModel):
     max_restarts: NonNegativeInt = 10
     """Restarts without `settled_s` of good service in between, after which the supervisor gives up."""
     settled_s: PositiveFloat = 60.0
+    """Good service after which restarts count anew."""
     backoff_s: PositiveFloat = 0.5
     """Wait before the first restart; it doubles each time, up to `max_backoff_s`."""
     max_backoff_s: PositiveFloat = 30.0
+    """Longest wait."""
     stop_s: PositiveFloat = 10.0
     """Time to end after SIGTERM, before SIGKILL."""

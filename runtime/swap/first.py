@@ -32,7 +32,10 @@ def open_first(bundle: Path, store: Store) -> Segmenter:
     bundle_id = bundle_id_of(manifest)
     why = store.why_refused(bundle_id)
     if why is not None:
-        raise BundleError(f"bundle {bundle} was refused earlier, and there is no good copy of another: {why}")
+        raise BundleError(
+            f"bundle {bundle} was refused earlier ({why}), and there is no good copy of another; put another bundle "
+            "there, or delete the folder swap.state to try it again"
+        )
     store.take_in(bundle, manifest, bundle_id)
     segmenter = store.open(bundle_id)
     try:

@@ -104,7 +104,9 @@ class Store:
         trial = self.record.trial
         num_before = trial.num_attempts if trial is not None and trial.bundle_id == bundle_id else 0
         if num_before >= max_attempts:
-            why = f"the process ended during each of its {num_before} trials"
+            why = (
+                f"the process ended during each of its {num_before} trials; export it again, or look for what ended it"
+            )
             self.refuse(bundle_id, why)
             raise BundleError(why)
         self._write(trial=Trial(bundle_id=bundle_id, num_attempts=num_before + 1))

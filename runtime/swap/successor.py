@@ -148,7 +148,10 @@ class Successor(Thread):
         try:
             write()
         except OSError as error:
-            self._refuse(f"{self._config.state} cannot be written ({error}); a restart goes back to what it says now")
+            self._refuse(
+                f"{self._config.state} cannot be written ({error}), and a restart goes back to what it says now; make "
+                "room, or correct its permissions"
+            )
 
 
 def _short(bundle_id: str) -> str:

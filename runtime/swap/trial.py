@@ -141,10 +141,10 @@ class _OutputCheck:
     def require_usable(self, shadow: Shadow, segmentation: Segmentation) -> None:
         not_finite = why_not_finite(segmentation.confidence, self._num_classes)
         if not_finite is not None:
-            raise BundleError(f"on a live frame {not_finite}")
+            raise BundleError(f"on a live frame {not_finite}; export it again")
         now = shadow.frame, segmentation.labels, segmentation.confidence
         last, self._last = self._last, tuple(array.copy() for array in now)
         if last is None or share_changed(now[0], last[0]) < MIN_CHANGED:
             return
         if is_same(now[1], last[1]) and is_same(now[2], last[2]):
-            raise BundleError("two live frames that differ have the very same labels and confidence")
+            raise BundleError("two live frames that differ have the very same labels and confidence; export it again")

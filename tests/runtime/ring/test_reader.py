@@ -215,7 +215,7 @@ def test_file_of_another_user_is_refused(
     source = tmp_path / "stranger.c"
     source.write_text(STRANGER)
     process = start(compile_c(source), name)
-    assert process.communicate(timeout=60)[0].endswith("belongs to user 12345, this is user 1234")
+    assert process.communicate(timeout=60)[0].endswith("belongs to user 12345, this is user 1234; run both as one user")
 
 
 STRANGER = """
