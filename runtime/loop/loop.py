@@ -140,7 +140,7 @@ class Loop:
 
     def _segment_all(self, interpreter: Interpreter) -> None:
         while not (self._stopping.is_set or self._newest.is_exhausted):
-            self._network.settle()
+            self._network.swap_if_due()
             interpreter.collect_if_due()
             slot = self._newest.take(self._heartbeat_s)
             if slot is not None:

@@ -56,10 +56,10 @@ class Network:
         self._num_withheld_in_a_row = 0
         self.lease = Lease(now_ns)
 
-    def settle(self) -> None:
-        """Let the bundle change, between two frames."""
+    def swap_if_due(self) -> None:
+        """Between two frames: let another bundle take the place of this one."""
         self.lease.renew("changing the bundle", self._monitor.config.stall_ms)
-        self._served.settle(self._monitor.health())
+        self._served.swap_if_due(self._monitor.health())
         self._publisher.bundle_id = self._served.bundle_id
         self._tally.num_swaps = self._served.num_swaps
         self.lease.end()

@@ -8,10 +8,10 @@ import os
 from runtime.errors import ConfigError
 from runtime.loop.config import LoopConfig
 
-__all__ = ["settle_process"]
+__all__ = ["prepare_process"]
 
 
-def settle_process(config: LoopConfig) -> None:
+def prepare_process(config: LoopConfig) -> None:
     """Set affinity and priority of this thread, and of those that it starts from here on.
 
     Raises:

@@ -59,7 +59,7 @@ enum {
     IAPC_RING_RESULTS = 2 /* two of height * width bytes: labels (train ids), confidence (255 is certainty) */
 };
 
-/* Whether what a reader holds may be used now, worst first as `iapc_ring_verdict` finds them. */
+/* Whether what a reader holds may be used now. */
 enum {
     IAPC_RING_FRESH = 0,         /* use it */
     IAPC_RING_STALE = 1,         /* older than the deadline, or from the future */

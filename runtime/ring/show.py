@@ -59,7 +59,7 @@ def ring_text(name: str, reader: RingReader) -> str:
             f"dropped, {counters.num_lost} lost, {counters.num_refused} refused, {counters.num_withheld} withheld, "
             f"{counters.num_late} late, {counters.num_restarts} restarts, {counters.num_swaps} swaps"
         )
-        lines["bundle"] = status.bundle_id[:16]
+        lines["bundle"] = status.bundle_id[:12]
     return "\n".join(f"{title:8} {text}" for title, text in lines.items())
 
 

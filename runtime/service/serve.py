@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from runtime.command import say
 from runtime.config import StrictModel
 from runtime.errors import BundleError, ConfigError
-from runtime.loop.process import settle_process
+from runtime.loop.process import prepare_process
 from runtime.service.cold_start import ColdStart
 from runtime.service.stop_signals import on_stop_signals
 from runtime.settings import RuntimeConfig
@@ -42,7 +42,7 @@ def serve(
     start.passed("config")
     if config.bundle is None or config.source is None:
         raise ConfigError("serve needs runtime.bundle and runtime.source; give --bundle FOLDER and --source SOURCE")
-    settle_process(config.loop)
+    prepare_process(config.loop)
     # Not before: numpy and the engines start threads when they are loaded, which keep what the process had then.
     from runtime.health.history import History
     from runtime.health.monitor import Monitor

@@ -46,8 +46,8 @@ class Served:
         """Segment one frame; see `Segmenter.segment`."""
         return self._segmenter.segment(frame)
 
-    def settle(self, health: Health) -> None:
-        """Between two frames: the moment at which the bundle may change."""
+    def swap_if_due(self, health: Health) -> None:
+        """Between two frames: the moment at which another bundle may take the place of this one; here none does."""
 
     def restart(self) -> None:
         """Close the engine and open it again.

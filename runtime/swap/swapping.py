@@ -64,7 +64,7 @@ class SwappingServed(Served):
             shadow.segmented(frame, segmentation)
         return segmentation
 
-    def settle(self, health: Health) -> None:
+    def swap_if_due(self, health: Health) -> None:
         """Between two frames: swap, swap back, or end a probation, if it is time to.
 
         Raises:

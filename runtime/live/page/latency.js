@@ -1,6 +1,6 @@
 // Ages of the last results over time, stacked by stage, against their deadline.
 
-import { STAGES } from "./panels.js";
+import { STAGES, agesOf } from "./panels.js";
 
 const WINDOWS_MS = [20_000, 10_000, 5000, 2000, 1000, 500];
 const MARGIN = { left: 46, right: 8, top: 30, bottom: 22 };
@@ -18,7 +18,7 @@ export function drawLatency(canvas, status, sinceMs) {
   const style = getComputedStyle(document.body);
   const colour = (name) => style.getPropertyValue(`--${name}`);
   context.font = `12px ${style.fontFamily}`;
-  const ages = history.frame_id.map((_, i) => STAGES.reduce((sum, stage) => sum + history[`${stage}_ms`][i], 0));
+  const ages = agesOf(history);
   const deadline = result?.deadline_ms ?? 0;
   const plot = { left: MARGIN.left, right: width - MARGIN.right, top: MARGIN.top, bottom: height - MARGIN.bottom };
   const windowMs = windowOf(history);

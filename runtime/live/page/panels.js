@@ -4,6 +4,10 @@ import { element, make, number, sentence, setText } from "./text.js";
 
 export const STAGES = ["read", "wait", "infer", "keep", "check"];
 
+// Of every result in the history, in milliseconds at the moment it was published.
+export const agesOf = (history) =>
+  history.frame_id.map((_, i) => STAGES.reduce((sum, stage) => sum + history[`${stage}_ms`][i], 0));
+
 const STAGE_WORDS = {
   read: "Read",
   wait: "Wait",
@@ -105,8 +109,8 @@ export function showStages(history) {
   if (numResults === 0) return;
   const body = element("stages");
   if (body.childElementCount === 0) body.append(...[...STAGES, "age"].map(stageRow));
-  const ages = history.frame_id.map((_, i) => STAGES.reduce((sum, stage) => sum + history[`${stage}_ms`][i], 0));
-  for (const [index, values] of [...STAGES.map((stage) => history[`${stage}_ms`]), ages].entries()) {
+  const columns = [...STAGES.map((stage) => history[`${stage}_ms`]), agesOf(history)];
+  for (const [index, values] of columns.entries()) {
     const sorted = [...values].sort((a, b) => a - b);
     const figures = [values.at(-1), sorted[Math.floor(numResults / 2)], sorted.at(-1)];
     figures.forEach((value, column) => { body.rows[index].cells[column + 1].textContent = ms(value); });

@@ -140,7 +140,6 @@ class FakeServed(Served):
         self.bundle_id, self.num_swaps = "bundle", 0
         self._on_call, self._always, self._on_restart = dict(on_call or {}), always, list(on_restart)
         self.num_calls = self.num_restarts = 0
-        self.settled: list[Health] = []
 
     def segment(self, frame: Image) -> Segmentation:
         self.num_calls += 1
@@ -149,8 +148,8 @@ class FakeServed(Served):
             raise answer
         return answer(frame)
 
-    def settle(self, health: Health) -> None:
-        self.settled = [health]
+    def swap_if_due(self, health: Health) -> None:
+        """The bundle stays."""
 
     def restart(self) -> None:
         self.num_restarts += 1

@@ -94,7 +94,7 @@ def test_drops_are_counted_where_frames_come_faster_than_they_are_segmented() ->
 
 def test_bundle_may_change_between_frames_and_results_say_which_it_was() -> None:
     class Swapping(FakeServed):
-        def settle(self, health: Health) -> None:
+        def swap_if_due(self, health: Health) -> None:
             if self.num_calls == 2:
                 self.bundle_id, self.num_swaps = "another", 1
 

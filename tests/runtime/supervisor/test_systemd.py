@@ -1,6 +1,7 @@
 import socket
 from collections.abc import Callable
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
@@ -39,7 +40,7 @@ def test_systemd_hears_of_ready_life_restarts_and_end(
 
 
 def test_abstract_socket_is_reached() -> None:
-    name = f"iapc-{id(object())}"
+    name = f"iapc-{uuid4()}"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as bound:
         bound.bind("\0" + name)
         Systemd(f"@{name}").stopping()

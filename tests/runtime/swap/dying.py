@@ -61,7 +61,7 @@ def swap(place: Path, state: Path, cut_at: int | None) -> None:
         cut_power(cut_at)
     rng = np.random.default_rng(0)
     while vehicle.copies() != {new} and vehicle.why_refused is None:
-        served.settle(OK)
+        served.swap_if_due(OK)
         served.segment(rng.integers(128, 256, (*FRAME_HW, 3), dtype=np.uint8))
 
 
