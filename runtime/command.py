@@ -27,6 +27,7 @@ from typing import Any, TypeVar
 
 from tqdm import tqdm
 
+from runtime.backends.packages import switch_off_telemetry
 from runtime.errors import GateError, IapcError
 
 __all__ = ["add_config_arguments", "inner_progress", "progress", "run_command", "say"]
@@ -80,6 +81,8 @@ def run_command(command: Callable[[], Mapping[str, Any] | None]) -> int:
     A command whose figures another process has told returns None.
     Only `IapcError` becomes a sentence; anything else is a bug of ours and keeps its traceback.
     """
+    # Before any stage imports an engine.
+    switch_off_telemetry()
     try:
         figures = command()
     except IapcError as error:
