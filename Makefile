@@ -1,4 +1,6 @@
 # Every target creates the environment it needs; nothing is installed outside .venv.
+# torch imports ONNX Runtime, which would else tell its maker what runs here; see runtime/backends/packages.py.
+export ORT_DISABLE_TELEMETRY = 1
 CONFIG ?= configs/streets.yaml
 SET ?=
 VENV ?= .venv

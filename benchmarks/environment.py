@@ -11,8 +11,8 @@ from pydantic import PositiveInt
 
 from benchmarks.tables import markdown_table
 from export.provenance import revision
+from runtime.backends.packages import import_onnxruntime
 from runtime.config import StrictModel
-from runtime.errors import BackendError
 
 __all__ = ["Environment", "describe_environment"]
 
@@ -95,10 +95,4 @@ def _version_of(package: str) -> str | None:
 
 
 def _onnxruntime_version() -> str:
-    try:
-        import onnxruntime
-    except ImportError as error:
-        raise BackendError(
-            f"ONNX Runtime cannot be imported ({error}); install it with `pip install 'iapc[cpu]'`"
-        ) from error
-    return str(onnxruntime.__version__)
+    return str(import_onnxruntime().__version__)

@@ -23,6 +23,7 @@ from runtime.backends.config import (
     TensorRtConfig,
     TensorRtEpConfig,
 )
+from runtime.backends.packages import import_onnxruntime, import_openvino
 from runtime.bundle.manifest import Artefact, Manifest
 from runtime.bundle.opening import verified_path
 from runtime.bundle.serving import agreement_margin, why_not_served
@@ -210,14 +211,10 @@ def _open_exported(artefact: Artefact, bundle: Path, frozen: Frozen, stack: Exit
 
 
 def _onnxruntime_providers() -> list[str]:
-    import onnxruntime
-
-    providers: list[str] = onnxruntime.get_available_providers()
+    providers: list[str] = import_onnxruntime().get_available_providers()
     return providers
 
 
 def _openvino_capabilities() -> list[str]:
-    import openvino
-
-    capabilities: list[str] = openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    capabilities: list[str] = import_openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     return capabilities

@@ -19,6 +19,7 @@ from export.tensorrt.gpu import why_not_run
 from export.torchscript_from_torch import load_torchscript
 from runtime.backends.config import BackendConfig, CpuConfig, OpenVinoConfig, TensorRtConfig
 from runtime.backends.open import Backend, open_backend
+from runtime.backends.packages import import_onnxruntime, import_openvino
 from runtime.backends.tensors import LogitsLayout
 from runtime.bundle.manifest import EngineInfo, Precision
 from runtime.errors import BackendError
@@ -93,8 +94,7 @@ def inner_tensors(model: bytes) -> Callable[[NDArray[np.uint8]], Mapping[str, ND
     Raises:
         BackendError: neither takes the model.
     """
-    import onnxruntime
-
+    onnxruntime = import_onnxruntime()
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     try:
@@ -112,8 +112,7 @@ def inner_tensors(model: bytes) -> Callable[[NDArray[np.uint8]], Mapping[str, ND
 
 
 def _inner_tensors_by_openvino(model: bytes) -> Callable[[NDArray[np.uint8]], Mapping[str, NDArray[np.floating]]]:
-    import openvino
-
+    openvino = import_openvino()
     core = openvino.Core()
     try:
         given = core.read_model(model)
@@ -151,9 +150,7 @@ def _why_not_run(form: Form, engine: EngineInfo | None) -> str | None:
 def _why_no_bfloat16() -> str | None:
     if not _has_openvino():
         return "ONNX Runtime has no bfloat16 convolution for CPUs, and OpenVINO is not installed"
-    import openvino
-
-    if "BF16" not in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+    if "BF16" not in import_openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
         return "the exporting machine's CPU has no bfloat16"
     return None
 

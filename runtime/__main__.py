@@ -32,12 +32,12 @@ exit status: 0 done, 1 failed, 2 bad usage, config or bundle, 4 serve gave up, 1
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
-    options = _parser(arguments).parse_args(arguments)
-    return run_command(lambda: _run(options, arguments))
+    return run_command(lambda: _run(arguments))
 
 
 # Each command is loaded when it is the one asked for: the supervisor of `serve` lives without numpy and engines.
-def _run(options: argparse.Namespace, arguments: Sequence[str]) -> Mapping[str, Any] | None:
+def _run(arguments: Sequence[str]) -> Mapping[str, Any] | None:
+    options = _parser(arguments).parse_args(arguments)
     match options.command:
         case "segment":
             from runtime.commands.segment import segment_all

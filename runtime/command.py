@@ -20,14 +20,16 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, TypeVar
 
 from tqdm import tqdm
 
+from runtime.backends.packages import switch_off_telemetry
 from runtime.errors import GateError, IapcError
+from runtime.streams import let_go_of_broken_streams, open_missing_streams
 
 __all__ = ["add_config_arguments", "inner_progress", "progress", "run_command", "say"]
 
@@ -78,8 +80,19 @@ def run_command(command: Callable[[], Mapping[str, Any] | None]) -> int:
     """Run a command and turn its outcome into the JSON line and the exit status described above.
 
     A command whose figures another process has told returns None.
-    Only `IapcError` becomes a sentence; anything else is a bug of ours and keeps its traceback.
+    Only `IapcError` becomes a sentence; anything else is a bug of ours and keeps its traceback. That nobody listens any
+    more on stderr, or on stdout, changes nothing; figures that a full disk does not take are a failure.
     """
+    open_missing_streams()
+    # Before any stage imports an engine.
+    switch_off_telemetry()
+    try:
+        return _outcome(command)
+    finally:
+        let_go_of_broken_streams()
+
+
+def _outcome(command: Callable[[], Mapping[str, Any] | None]) -> int:
     try:
         figures = command()
     except IapcError as error:
@@ -90,14 +103,20 @@ def run_command(command: Callable[[], Mapping[str, Any] | None]) -> int:
     except KeyboardInterrupt:
         _tell("interrupted; run the same command again to resume")
         return INTERRUPTED
-    if figures is not None:
-        _report(figures)
-    return 0
+    return 0 if figures is None or _report(figures) else 1
 
 
-def _report(figures: Mapping[str, Any]) -> None:
+def _report(figures: Mapping[str, Any]) -> bool:
+    """Write the line for programs, where this process speaks; whether it is written, or nobody is there to read it."""
     if _speaks():
-        print(json.dumps(figures, allow_nan=False), flush=True)
+        try:
+            print(json.dumps(figures, allow_nan=False), flush=True)
+        except BrokenPipeError:
+            return True
+        except OSError as error:
+            _tell(f"error: the figures cannot be written to stdout ({error.strerror}); all else is done")
+            return False
+    return True
 
 
 def _speaks() -> bool:
@@ -105,8 +124,10 @@ def _speaks() -> bool:
 
 
 def _tell(text: str) -> None:
-    tqdm.write(text, file=sys.stderr)
-    sys.stderr.flush()
+    # A log that is full, or whose reader is gone, ends no work.
+    with suppress(OSError):
+        tqdm.write(text, file=sys.stderr)
+        sys.stderr.flush()
 
 
 def add_config_arguments(parser: argparse.ArgumentParser, *, is_optional: bool = False) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime.arrays import read_only
+from runtime.backends.packages import import_openvino
 from runtime.backends.signal_stack import kept_signal_stack
 from runtime.backends.tensors import LogitsLayout, Tensors, check_tensors, read_model
 from runtime.errors import BackendError
@@ -44,7 +45,7 @@ class OpenVinoEngine:
         precision: Literal["fp32", "bf16"],
         threads: int | None = None,
     ) -> None:
-        openvino = _import_openvino()
+        openvino = import_openvino()
         with kept_signal_stack():
             compiled = _compile(openvino, model, precision, threads)
         check_tensors(model, _tensors((*compiled.inputs, *compiled.outputs)), frame_hw, logits)
@@ -71,16 +72,6 @@ class OpenVinoEngine:
         """Give back the model's memory; see `Engine.close`."""
         with kept_signal_stack():
             self._request = None
-
-
-def _import_openvino() -> Any:
-    try:
-        import openvino
-    except ImportError as error:
-        raise BackendError(
-            f"OpenVINO cannot be imported ({error}); install it with `pip install 'iapc[openvino]'`"
-        ) from error
-    return openvino
 
 
 def _compile(openvino: Any, model: Path, precision: Literal["fp32", "bf16"], threads: int | None) -> Any:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from runtime.arrays import read_only
 from runtime.backends.ort_providers import Provider
+from runtime.backends.packages import import_onnxruntime
 from runtime.backends.tensors import LogitsLayout, Tensors, check_tensors, read_model
 from runtime.errors import BackendError
 
@@ -45,7 +46,7 @@ class OnnxRuntimeEngine:
         threads: int | None = None,
         is_spinning: bool = False,
     ) -> None:
-        ort = _import_onnxruntime(provider)
+        ort = import_onnxruntime(provider.extra)
         _require_offered(ort, provider)
         options = _options(ort, provider, threads, is_spinning=is_spinning)
         self._session: Any = _open_session(ort, model, options, provider)
@@ -76,16 +77,6 @@ class OnnxRuntimeEngine:
     def close(self) -> None:
         """Give back the session's memory; see `Engine.close`."""
         self._binding = self._frame = self._session = None
-
-
-def _import_onnxruntime(provider: Provider) -> Any:
-    try:
-        import onnxruntime
-    except ImportError as error:
-        raise BackendError(
-            f"ONNX Runtime cannot be imported ({error}); install it with `pip install 'iapc[{provider.extra}]'`"
-        ) from error
-    return onnxruntime
 
 
 def _require_offered(ort: Any, provider: Provider) -> None:

@@ -13,6 +13,7 @@ from runtime.backends.config import (
     TensorRtEpConfig,
 )
 from runtime.backends.ort_providers import CUDA, TENSORRT
+from runtime.backends.packages import import_onnxruntime
 from runtime.bundle.manifest import Artefact, Manifest
 from runtime.bundle.serving import format_served, why_not_served
 
@@ -93,7 +94,5 @@ def _why_not_offered(backend: BackendConfig) -> str | None:
 def _onnxruntime_providers() -> list[str]:
     if find_spec("onnxruntime") is None:
         return []
-    import onnxruntime
-
-    providers: list[str] = onnxruntime.get_available_providers()
+    providers: list[str] = import_onnxruntime().get_available_providers()
     return providers

@@ -1,9 +1,15 @@
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
 from runtime import errors
 from runtime.command import inner_progress, progress, run_command, say
+
+ROOT = Path(__file__).parents[2]
 
 
 def test_figures_become_the_last_line_of_stdout(capsys: pytest.CaptureFixture[str]) -> None:
@@ -91,3 +97,48 @@ def test_only_the_first_process_speaks_but_each_tells_its_error(
     monkeypatch.setenv("RANK", "0")
     assert run_command(lambda: {"figure": 1}) == 0
     assert capsys.readouterr().out == '{"figure": 1}\n'
+
+
+WORK = """
+import sys
+from runtime.command import run_command, say
+
+def work():
+    say("begun")
+    say("done")
+    return {"figure": 1}
+
+sys.exit(run_command(work))
+"""
+
+
+@pytest.mark.parametrize(
+    ("redirected", "status", "out", "err"),
+    [
+        ("2>&-", 0, '{"figure": 1}\n', ""),
+        ("2>/dev/full", 0, '{"figure": 1}\n', ""),
+        (">&-", 0, "", "begun\ndone\n"),
+        ("<&- >&- 2>&-", 0, "", ""),
+        (">/dev/full", 1, "", "begun\ndone\nerror: the figures cannot be written to stdout"),
+    ],
+)
+def test_work_is_done_whoever_listens(redirected: str, status: int, out: str, err: str) -> None:
+    command = ["/bin/sh", "-c", f'exec "$0" -c "$1" {redirected}', sys.executable, WORK]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (status, out)
+    assert done.stderr.startswith(err)
+    assert bool(done.stderr) == bool(err)
+
+
+@pytest.mark.parametrize("stream", ["stdout", "stderr"])
+def test_reader_that_left_changes_no_exit_status(stream: str) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    other = "stderr" if stream == "stdout" else "stdout"
+    streams = {stream: writing, other: subprocess.PIPE}
+    try:
+        done = subprocess.run([sys.executable, "-c", WORK], cwd=ROOT, text=True, check=False, **streams)  # type: ignore[call-overload]
+    finally:
+        os.close(writing)
+    assert done.returncode == 0
+    assert getattr(done, other) == {"stdout": '{"figure": 1}\n', "stderr": "begun\ndone\n"}[other]
