@@ -80,7 +80,7 @@ def test_bundle_that_was_rolled_back_is_refused_after_a_restart_too(vehicle: Veh
     vehicle.drive(lambda: vehicle.record()["refused"] is not None)
     vehicle.restart()
     vehicle.drive(lambda: vehicle.why_refused is not None)
-    assert "device lost" in str(vehicle.why_refused)
+    assert f"bundle {b[:12]} was refused earlier and is not tried again: device lost" in str(vehicle.why_refused)
     assert (vehicle.served.bundle_id, vehicle.served.num_swaps) == (a, 0)
 
 
@@ -88,6 +88,12 @@ def test_only_what_a_bundle_can_be_blamed_for_counts() -> None:
     probation = Probation(10, Reason.NONE)
     camera = Health(Reason.NO_FRAMES | Reason.SOURCE_LOST, ("no frame", "lost"))
     assert probation.problem(camera) is None
+    hanging = Health(Reason.NO_FRAMES | Reason.STALLED, ("no frame", "reading a frame takes more than 15000 ms"))
+    assert probation.problem(hanging) is None
+    # The first frame is there, and the watchdog has not looked yet.
+    assert probation.problem(Health(Reason.STALLED, hanging.details[1:])) is None
+    assert probation.problem(Health(Reason.NONE)) is None
+    assert probation.problem(Health(Reason.STALLED, ("one frame in the engine",))) == "one frame in the engine"
     late = Health(Reason.ALL_LATE | Reason.NO_FRAMES, ("all late", "no frame"))
     assert probation.problem(late) == "all late"
 
