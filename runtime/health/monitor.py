@@ -85,6 +85,14 @@ class Monitor:
             all_late = self._num_late_in_a_row >= limit
             self._set_if(all_late, Reason.ALL_LATE, f"the last {limit} results or more were late")
 
+    def another_bundle(self) -> None:
+        """Results so far were of another bundle: how many were late says nothing of this one's. What holds stays."""
+        with self._lock:
+            if Reason.DEADLINES_MISSED not in self._conditions:
+                self._late.forget()
+            if Reason.ALL_LATE not in self._conditions:
+                self._num_late_in_a_row = 0
+
     def health(self) -> Health:
         """The state now; the same object as before where nothing changed."""
         now_ns = self._now_ns()

@@ -1,13 +1,13 @@
 """Opens a bundle in the engine that is fastest here: the one remembered, or the winner of a race."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.backends.config import AutoConfig
+from runtime.backends.config import AutoConfig, BackendConfig
 from runtime.bundle.manifest import Manifest
 from runtime.bundle.opening import bundle_id_of
 from runtime.command import say
@@ -17,7 +17,7 @@ from runtime.race.device import describe_device
 from runtime.race.race import Outcome, Runner, race
 from runtime.race.remembered import Winner, key_of, recall, remember
 
-__all__ = ["open_fastest"]
+__all__ = ["open_fastest", "remember_engine"]
 
 R = TypeVar("R", bound=Runner)
 Row = tuple[str, str, str, str]
@@ -52,13 +52,7 @@ def open_fastest(
             "the bundle again"
         )
     device = describe_device()
-    key = key_of(
-        bundle=bundle_id_of(manifest),
-        device=device,
-        artefact=artefact,
-        threads=config.threads,
-        device_id=config.device_id,
-    )
+    key = _key(bundle_id_of(manifest), device, config, artefact)
     contenders, refusals = contenders_of(manifest, config, artefact)
     known = recall(config.cache, key)
     if known is not None and (runner := _open_known(known, contenders, open_runner)) is not None:
@@ -74,6 +68,30 @@ def open_fastest(
     winner = Winner(backend=fastest.backend, artefact=fastest.artefact.file, median_ms=median_ms, device=device)
     remember(config.cache, key, winner)
     return outcome.winner
+
+
+def remember_engine(
+    bundle_id: str, config: AutoConfig, artefact: str | None, backend: BackendConfig, file: str
+) -> None:
+    """Have the next start open a bundle without a race, in the engine that already serves it.
+
+    Args:
+        bundle_id: see `bundle_id_of`; where a race was held with this bundle, its winner stays.
+        config: how to race.
+        artefact: the only artefact to race with; None is all.
+        backend: the engine.
+        file: the artefact that it serves.
+    """
+    device = describe_device()
+    key = _key(bundle_id, device, config, artefact)
+    if recall(config.cache, key) is None:
+        remember(config.cache, key, Winner(backend=backend, artefact=file, device=device))
+
+
+def _key(bundle_id: str, device: Mapping[str, Any], config: AutoConfig, artefact: str | None) -> str:
+    return key_of(
+        bundle=bundle_id, device=device, artefact=artefact, threads=config.threads, device_id=config.device_id
+    )
 
 
 def _open_known(known: Winner, contenders: list[Contender], open_runner: Callable[[Contender], R]) -> R | None:

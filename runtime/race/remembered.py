@@ -20,11 +20,14 @@ MAX_WINNERS = 64
 
 
 class Winner(StrictModel):
-    """The fastest engine of a machine for a bundle, with the median time of its best round."""
+    """The fastest engine of a machine for a bundle, with the median time of its best round.
+
+    The time is None where there was no race: it was that of the bundle before, whose place this one took.
+    """
 
     backend: BackendConfig
     artefact: str
-    median_ms: float
+    median_ms: float | None = None
     device: dict[str, Any]
 
 

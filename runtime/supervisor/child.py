@@ -69,8 +69,12 @@ class Child:
         try:
             return self._process.wait(stop_s)
         except subprocess.TimeoutExpired:
-            self._process.kill()
-            return self._process.wait()
+            return self.kill()
+
+    def kill(self) -> int:
+        """End the process at once, and return its exit status."""
+        self._process.kill()
+        return self._process.wait()
 
     def __enter__(self) -> Self:
         """Return the process."""

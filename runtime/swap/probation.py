@@ -23,7 +23,7 @@ class Probation:
 
     Attributes:
         num_left: frames still to be seen.
-        before: reasons that held before the swap, and have not ended since.
+        before: reasons that held before the swap, or are the source's, and have not ended since.
         failure: what the engine said when it failed on a frame.
     """
 
@@ -35,6 +35,9 @@ class Probation:
         """Why the old bundle must come back; None where nothing speaks for it."""
         if self.failure is not None:
             return self.failure
+        if health.reasons & Reason.NO_FRAMES:
+            # Frames come in while the engine hangs; where they do not it is the source, until the stall has ended.
+            self.before |= health.reasons & Reason.STALLED
         new = health.reasons & BUNDLE_REASONS & ~self.before
         self.before &= health.reasons
         if not new:

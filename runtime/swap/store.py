@@ -13,12 +13,13 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from runtime.backends.config import AutoConfig
+from runtime.backends.config import AutoConfig, BackendConfig
 from runtime.bundle.manifest import MANIFEST_NAME, Manifest
 from runtime.bundle.opening import verified_path
 from runtime.bundle.signature import SIGNATURE_NAME
 from runtime.errors import BundleError
 from runtime.files import writable_folder
+from runtime.race.fastest import remember_engine
 from runtime.segmenter import Segmenter
 from runtime.settings import RuntimeConfig
 from runtime.swap.record import Record, Refused, Trial, read_record, write_record
@@ -52,6 +53,7 @@ class Store:
     def __init__(self, folder: Path, config: RuntimeConfig, open_segmenter: OpenSegmenter) -> None:
         self._folder = writable_folder(folder)
         self._config, self._open_segmenter = config, open_segmenter
+        self._chosen: tuple[BackendConfig, str] | None = None
         self.public_key = config.public_key
         self.record, self.damage = read_record(folder / RECORD_NAME)
 
@@ -63,10 +65,13 @@ class Store:
         Raises:
             IapcError: as `Segmenter.open`.
         """
-        segmenter = self._open_segmenter(self._folder / bundle_id, self._config)
-        if isinstance(self._config.backend, AutoConfig) and segmenter.artefact is not None:
-            chosen = {"backend": segmenter.backend, "artefact": segmenter.artefact.file}
-            self._config = self._config.model_copy(update=chosen)
+        config = self._config
+        if self._chosen is not None:
+            backend, artefact = self._chosen
+            config = config.model_copy(update={"backend": backend, "artefact": artefact})
+        segmenter = self._open_segmenter(self._folder / bundle_id, config)
+        if isinstance(config.backend, AutoConfig) and segmenter.backend is not None and segmenter.artefact is not None:
+            self._chosen = segmenter.backend, segmenter.artefact.file
         return segmenter
 
     def take_in(self, source: Path, manifest: Manifest, bundle_id: str) -> None:
@@ -91,7 +96,7 @@ class Store:
         except OSError as error:
             raise BundleError(
                 f"bundle {source} cannot be copied to {copy} ({error.strerror or error}); make room, or correct its "
-                "permissions"
+                "permissions: it is tried again when it changes, and at the next start"
             ) from error
 
     def begin_trial(self, bundle_id: str, max_attempts: int) -> None:
@@ -123,8 +128,11 @@ class Store:
             self._write(trial=trial.model_copy(update={"num_attempts": num_before}) if num_before else None)
 
     def promote(self, bundle_id: str) -> None:
-        """From here on this is the good one."""
+        """From here on this is the good one, in the engine in which it was proven."""
         self._write(good=bundle_id, trial=None, refused=None)
+        backend = self._config.backend
+        if isinstance(backend, AutoConfig) and self._chosen is not None:
+            remember_engine(bundle_id, backend, self._config.artefact, *self._chosen)
 
     def refuse(self, bundle_id: str, why: str) -> None:
         """Do not try it again, not even after a restart."""

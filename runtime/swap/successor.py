@@ -89,7 +89,8 @@ class Successor(Thread):
         self._watch.judge(sighting)
         self._monitor.clear(Reason.BUNDLE_REFUSED)
         if why_refused is not None:
-            self._refuse(why_refused)
+            name = _short(bundle_id_of(manifest))
+            self._refuse(f"bundle {name} was refused earlier and is not tried again: {why_refused}; repair it")
         elif bundle_id_of(manifest) != self._served.bundle_id:
             self._try(manifest, bundle_id_of(manifest))
             self._tidy()

@@ -30,7 +30,7 @@ class SwappingServed(Served):
     Args:
         bundle: folder, or link to one, at which new bundles appear.
         store: keeps their copies, and opens them.
-        monitor: hears of bundles that are refused.
+        monitor: hears of bundles that are refused, and of one that takes over.
         config: what they must prove.
 
     Raises:
@@ -39,7 +39,7 @@ class SwappingServed(Served):
 
     def __init__(self, bundle: Path, store: Store, monitor: Monitor, config: SwapConfig) -> None:
         super().__init__(lambda: open_first(bundle, store))
-        self._store, self._num_probation_frames = store, config.num_probation_frames
+        self._store, self._monitor, self._num_probation_frames = store, monitor, config.num_probation_frames
         self._serve(Opened(self._segmenter, self.bundle_id))
         self._probation: Probation | None = None
         self._previous: Opened | None = None
@@ -82,6 +82,7 @@ class SwappingServed(Served):
         offered = self._handover.take()
         if offered is not None:
             self._previous = Opened(self._segmenter, self.bundle_id)
+            self._monitor.another_bundle()
             self._probation = Probation(self._num_probation_frames, health.reasons)
             self._serve(offered)
             self.num_swaps += 1

@@ -1,3 +1,6 @@
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +13,7 @@ from runtime.backends.open import open_backend
 from runtime.backends.ort import OnnxRuntimeEngine
 from runtime.errors import BackendError
 
+ROOT = Path(__file__).parents[3]
 FRAME_HW = (16, 24)
 ALL_PROVIDERS = ["TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"]
 
@@ -45,6 +49,15 @@ def test_threads_and_spinning_are_as_asked(bundle: Path, is_spinning: bool, entr
     assert options.intra_op_num_threads == 3
     assert options.get_session_config_entry("session.intra_op.allow_spinning") == entry
     engine.close()
+
+
+def test_nothing_is_told_to_the_maker_of_the_engine(bundle: Path, tmp_path: Path) -> None:
+    kept = {name: value for name, value in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"}
+    code = f"from pathlib import Path; from runtime.segmenter import Segmenter; Segmenter.open(Path({str(bundle)!r}))"
+    environment = {**kept, "HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert not list(tmp_path.rglob("onnxruntime*"))
 
 
 def test_tensorrt_is_never_replaced_where_this_onnx_runtime_lacks_it(

@@ -141,6 +141,19 @@ def test_results_that_are_all_late_are_a_fault_until_one_is_not(monitor: Monitor
     assert not monitor.health().reasons & Reason.ALL_LATE
 
 
+def test_late_results_of_another_bundle_are_forgotten_but_not_that_they_were_too_many(monitor: Monitor) -> None:
+    late = Reason.DEADLINES_MISSED | Reason.ALL_LATE
+    for _ in range(2):
+        result(monitor, age_ms=200)
+    monitor.another_bundle()
+    result(monitor, age_ms=200)
+    assert monitor.health().reasons is Reason.DEADLINES_MISSED
+    for _ in range(2):
+        result(monitor, age_ms=200)
+    monitor.another_bundle()
+    assert monitor.health().reasons == late
+
+
 def test_what_was_before_a_silence_is_forgotten(monitor: Monitor, clock: Clock) -> None:
     for _ in range(3):
         monitor.frame_dropped()

@@ -200,7 +200,7 @@ def test_killed_loop_is_started_again_and_the_gap_is_seen(start: Start) -> None:
 
 
 def test_hanging_loop_is_killed_and_started_again(start: Start) -> None:
-    served = start("supervisor.silence_s=0.5", "supervisor.stop_s=0.2", "supervisor.backoff_s=0.05")
+    served = start("supervisor.silence_s=0.5", "supervisor.backoff_s=0.05")
     served.until(lambda: served.num_results() >= 1)
     first = served.loop_pid()
     os.kill(first, signal.SIGSTOP)

@@ -72,11 +72,18 @@ def test_good_service_in_between_makes_restarts_count_anew(make_supervisor: Make
     assert len(lives()) == 4
 
 
-def test_process_that_falls_silent_is_killed_and_started_again(
-    make_supervisor: MakeSupervisor, lives: Lives, said: list[str]
+def test_process_that_falls_silent_is_killed_unasked_and_started_again(
+    make_supervisor: MakeSupervisor, lives: Lives, said: list[str], tmp_path: Path
 ) -> None:
-    make_supervisor("deaf(); heartbeat.ready(); time.sleep(60)", "serve(0)", silence_s=0.3, stop_s=0.1).run()
+    asked = tmp_path / "asked"
+    script = f"""
+signal.signal(signal.SIGTERM, lambda *_: Path({str(asked)!r}).touch())
+heartbeat.ready()
+time.sleep(60)
+"""
+    make_supervisor(script, "serve(0)", silence_s=0.3, stop_s=1).run()
     assert len(lives()) == 2
+    assert not asked.exists()
     assert any("gave no sign of life for 0.3 s and was killed" in text for text in said)
 
 

@@ -2,16 +2,19 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from time import monotonic_ns
 
 import numpy as np
 import pytest
 
 from runtime.errors import BackendError, NotFiniteError
+from runtime.health.config import HealthConfig
+from runtime.health.monitor import Monitor
 from runtime.health.reasons import Health, Reason
 from runtime.segmenter import Segmentation
 from runtime.swap.probation import Probation
 from tests.runtime.swap.altered import altering
-from tests.runtime.swap.bundles import A, B, id_of, labels_of, put
+from tests.runtime.swap.bundles import FRAME_HW, A, B, id_of, labels_of, put
 from tests.runtime.swap.vehicle import Vehicle, after
 
 MakeBundle = Callable[..., Path]
@@ -80,14 +83,48 @@ def test_bundle_that_was_rolled_back_is_refused_after_a_restart_too(vehicle: Veh
     vehicle.drive(lambda: vehicle.record()["refused"] is not None)
     vehicle.restart()
     vehicle.drive(lambda: vehicle.why_refused is not None)
-    assert "device lost" in str(vehicle.why_refused)
+    assert f"bundle {b[:12]} was refused earlier and is not tried again: device lost" in str(vehicle.why_refused)
     assert (vehicle.served.bundle_id, vehicle.served.num_swaps) == (a, 0)
+
+
+def test_late_results_of_the_old_bundle_are_not_held_against_the_new_one(vehicle: Vehicle, make: MakeBundle) -> None:
+    put(make("a", A), vehicle.place)
+    vehicle.monitor = Monitor(HealthConfig(ratio_frames=2, max_late_ratio=0.7, no_frames_ms=60_000), monotonic_ns)
+    served, monitor = vehicle.start(), vehicle.monitor
+    put(make("b", B), vehicle.place)
+    rng = np.random.default_rng(0)
+
+    def one_frame() -> bool:
+        served.swap_if_due(monitor.health())
+        served.segment(rng.integers(128, 256, (*FRAME_HW, 3), dtype=np.uint8))
+        return served.num_swaps > 0
+
+    def one_frame_of_a() -> bool:
+        # One late result of two, which is not too many yet.
+        monitor.result_published(age_ns=0, deadline_ns=1)
+        monitor.result_published(age_ns=2, deadline_ns=1)
+        return one_frame()
+
+    vehicle.wait_until(one_frame_of_a)
+    monitor.result_published(age_ns=2, deadline_ns=1)
+    one_frame()
+    assert (vehicle.why_refused, served.num_swaps) == (None, 1)
+    monitor.result_published(age_ns=2, deadline_ns=1)
+    one_frame()
+    vehicle.wait_until(lambda: "missed the deadline" in str(vehicle.why_refused))
+    assert served.num_swaps == 2
 
 
 def test_only_what_a_bundle_can_be_blamed_for_counts() -> None:
     probation = Probation(10, Reason.NONE)
     camera = Health(Reason.NO_FRAMES | Reason.SOURCE_LOST, ("no frame", "lost"))
     assert probation.problem(camera) is None
+    hanging = Health(Reason.NO_FRAMES | Reason.STALLED, ("no frame", "reading a frame takes more than 15000 ms"))
+    assert probation.problem(hanging) is None
+    # The first frame is there, and the watchdog has not looked yet.
+    assert probation.problem(Health(Reason.STALLED, hanging.details[1:])) is None
+    assert probation.problem(Health(Reason.NONE)) is None
+    assert probation.problem(Health(Reason.STALLED, ("one frame in the engine",))) == "one frame in the engine"
     late = Health(Reason.ALL_LATE | Reason.NO_FRAMES, ("all late", "no frame"))
     assert probation.problem(late) == "all late"
 

@@ -5,12 +5,16 @@ from pathlib import Path
 
 import pytest
 
+from runtime.backends.config import AutoConfig
+from runtime.bundle.opening import read_manifest
 from runtime.errors import BundleError, ConfigError
 from runtime.health.reasons import State
+from runtime.segmenter import Segmenter
 from runtime.settings import RuntimeConfig
 from runtime.swap.config import SwapConfig
 from runtime.swap.open import open_served
 from runtime.swap.served import Served
+from runtime.swap.store import Store
 from runtime.swap.swapping import SwappingServed
 from tests.runtime.swap.bundles import A, B, id_of, put
 from tests.runtime.swap.vehicle import Vehicle, new_monitor
@@ -32,6 +36,25 @@ def test_with_a_swap_group_it_can_change(bundle: Path, tmp_path: Path) -> None:
     assert (tmp_path / "state" / served.bundle_id / "fp32.onnx").exists()
     served.close()
     served.close()
+
+
+def test_engine_in_which_a_bundle_was_proven_serves_it_after_a_restart(
+    vehicle: Vehicle, make: MakeBundle, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    auto = AutoConfig(race_s=0.01, cache=tmp_path / "races.json", threads=1)
+    config = RuntimeConfig(backend=auto)
+    backends = []
+    store = Store(vehicle.state, config, Segmenter.open)
+    for bundle in (make("a", A), make("b", B)):
+        store.take_in(bundle, read_manifest(bundle), id_of(bundle))
+        with store.open(id_of(bundle)) as segmenter:
+            backends.append(segmenter.backend)
+        store.promote(id_of(bundle))
+    assert capsys.readouterr().err.count("engines for ") == 1
+    with Store(vehicle.state, config, Segmenter.open).open(id_of(bundle)) as segmenter:
+        backends.append(segmenter.backend)
+    assert "engines for " not in capsys.readouterr().err
+    assert backends[0] == backends[1] == backends[2]
 
 
 def test_missing_bundle_is_named() -> None:
