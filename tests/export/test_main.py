@@ -116,15 +116,16 @@ def test_stdout_is_one_line_of_json_and_stderr_a_table(make_config: MakeConfig, 
 
 
 def test_refused_artefact_ends_with_status_3_and_keeps_the_old_bundle_where_none_is_left(
-    make_config: MakeConfig, exported: ExportConfig, ill_conditioned: Path, tmp_path: Path
+    make_config: MakeConfig, exported: ExportConfig, ill_conditioned: Path, tmp_path: Path, capsys: Printed
 ) -> None:
     bundle = tmp_path / "bundle"
     shutil.copytree(exported.bundle, bundle)
     before = {path.name: path.stat().st_mtime_ns for path in bundle.iterdir()}
-    done = export(make_config(checkpoint=ill_conditioned, bundle=bundle, artefacts=["fp32.onnx"]), tmp_path)
-    assert (done.returncode, done.stdout) == (3, "")
-    assert "error: no artefact passed" in done.stderr
-    assert "Traceback" not in done.stderr
+    config = make_config(checkpoint=ill_conditioned, bundle=bundle, artefacts=["fp32.onnx"])
+    assert main(["bundle", str(write_run_file(config, tmp_path))]) == 3
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "error: no artefact passed" in err
     assert {path.name: path.stat().st_mtime_ns for path in bundle.iterdir()} == before
 
 

@@ -1,7 +1,7 @@
 """INT8 by calibration, and by training where the config wants that."""
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +9,10 @@ import pytest
 
 from export.config import ExportConfig
 from export.frame_sets import FrameSets
-from export.frozen import freeze
+from export.frozen import Frozen, freeze
 from export.onnx_from_torch import onnx_from_torch
 from export.quantization import integers
-from export.quantization.choose import Int8Choice, calibrate, choose_int8
+from export.quantization.choose import Calibration, Int8Choice, calibrate, choose_int8
 from export.quantization.integers import choose_integers
 from runtime.config import validated
 from runtime.errors import ConfigError
@@ -34,28 +34,43 @@ VALUES: dict[str, Any] = {
 }
 
 
-@pytest.fixture
-def choose(
-    make_network: MakeNetwork, make_config: MakeConfig, sets: FrameSets, tmp_path: Path
-) -> Callable[..., Int8Choice]:
-    """Makes `int8.onnx` in a folder; arguments go into `int8.aware`."""
+@dataclass(frozen=True)
+class Given:
+    """What every INT8 form here is made from."""
+
+    checkpoint: Path
+    frozen: Frozen
+    model: Path
+    calibration: Calibration
+
+
+@pytest.fixture(scope="module")
+def given(
+    make_network: MakeNetwork, make_config: MakeConfig, sets: FrameSets, tmp_path_factory: pytest.TempPathFactory
+) -> Given:
     checkpoint = make_network()
+    config = make_config(checkpoint=checkpoint, int8=VALUES["int8"])
+    frozen = freeze(config, HW)
+    model = tmp_path_factory.mktemp("given") / "fp32.onnx"
+    onnx_from_torch(frozen.network, model, {})
+    return Given(checkpoint, frozen, model, calibrate(model, sets, config.int8, num_classes=19))
+
+
+@pytest.fixture
+def choose(given: Given, make_config: MakeConfig, sets: FrameSets, tmp_path: Path) -> Choose:
+    """Makes `int8.onnx` in a folder; arguments go into `int8.aware`."""
 
     def run(*, budgets: Any, training: TrainingConfig | None = None, **aware: Any) -> Int8Choice:
-        config = make_config(checkpoint=checkpoint, budgets=budgets, int8={**VALUES["int8"], "aware": aware})
-        frozen = freeze(config, HW)
-        model = tmp_path / "fp32.onnx"
-        onnx_from_torch(frozen.network, model, {})
         return choose_integers(
-            model,
+            given.model,
             tmp_path / "int8.onnx",
             scheme="u8s8",
-            frozen=frozen,
+            frozen=given.frozen,
             facts={"precision": "int8"},
             sets=sets,
-            config=config,
+            config=make_config(checkpoint=given.checkpoint, budgets=budgets, int8={**VALUES["int8"], "aware": aware}),
             training=training,
-            calibration=calibrate(model, sets, config.int8, num_classes=19),
+            calibration=given.calibration,
         )
 
     return run
