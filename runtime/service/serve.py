@@ -48,6 +48,7 @@ def serve(
     # Not before: numpy and the engines start threads when they are loaded, which keep what the process had then.
     from runtime.health.history import History
     from runtime.health.monitor import Monitor
+    from runtime.health.news import HealthNews
     from runtime.health.throttling import Throttling
     from runtime.loop.loop import Loop, NamedSink
     from runtime.service.consumers import open_consumers
@@ -67,7 +68,7 @@ def serve(
     with closing(served), Throttling(monitor, config.health) as throttling:
         start.passed("bundle", served.segmenter.opening)
         manifest = served.manifest
-        history = History(monotonic_ns())
+        history = History(monotonic_ns(), HealthNews(say).note)
         consumers, places = open_consumers(config, served, monitor)
         loop = Loop(
             served,
