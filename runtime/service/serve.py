@@ -12,6 +12,7 @@ from runtime.loop.process import settle_process
 from runtime.service.cold_start import ColdStart
 from runtime.service.stop_signals import on_stop_signals
 from runtime.settings import RuntimeConfig
+from runtime.sources.names import without_password
 
 if TYPE_CHECKING:
     from runtime.segmenter import Segmenter
@@ -110,4 +111,6 @@ def _plain(config: StrictModel | None) -> str | None:
     """A group of settings as text, without those that are left to a default of None."""
     if config is None:
         return None
-    return ", ".join(f"{key} {value}" for key, value in config.model_dump(mode="json", exclude_none=True).items())
+    values = config.model_dump(mode="json", exclude_none=True)
+    # Logs are read by more people than the run file.
+    return ", ".join(f"{key} {without_password(str(value))}" for key, value in values.items())
