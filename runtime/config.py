@@ -34,6 +34,14 @@ class StrictModel(BaseModel):
 
 Model = TypeVar("Model", bound=StrictModel)
 
+# What pydantic says in terms of Python, in those of a run file; by the type of its errors.
+IN_YAML = {
+    "tuple_type": "expected a list, [...]",
+    "model_type": "expected a group of keys, {{...}}",
+    "model_attributes_type": "expected a group of keys, {{...}}",
+    "union_tag_not_found": "the key {discriminator} is missing, which says what is meant",
+}
+
 
 def load_config(path: Path | None, section: str, model: type[Model], overrides: Sequence[str] = ()) -> Model:
     """Read one stage's section of a run file.
@@ -141,7 +149,9 @@ def _first_problems(error: ValidationError, model: type[BaseModel]) -> str:
             lines.append(f"unknown key {key!r}{nearest(str(problem['loc'][-1]), siblings)}")
         else:
             got = "" if problem["type"] == "missing" else f" (got {problem['input']!r})"
-            lines.append(f"{key}: {problem['msg']}{got}")
+            in_yaml = IN_YAML.get(problem["type"])
+            message = problem["msg"] if in_yaml is None else in_yaml.format(**problem.get("ctx", {}))
+            lines.append(f"{key}: {message}{got}")
     return "; ".join(lines)
 
 
@@ -150,6 +160,9 @@ def _field_names(model: type[BaseModel], location: Sequence[int | str]) -> list[
     schema = model.model_json_schema()
     node: dict[str, Any] = schema
     for part in location:
+        if isinstance(part, int):
+            node = _resolve(node.get("items", {}), schema)
+            continue
         options = [_resolve(option, schema) for option in node.get("oneOf", node.get("anyOf", [node]))]
         by_tag = [option for option in options if part in _tags(option)]
         if by_tag:

@@ -25,6 +25,9 @@ __all__ = ["EPILOG", "add_arguments", "segment_all"]
 
 PROVIDERS = ("auto", "cpu", "cuda", "openvino", "tensorrt", "tensorrt_ep")
 
+# The other settings are those of `serve`.
+USED = {"backend", "artefact", "public_key", "overlay_opacity"}
+
 EPILOG = """\
 OUTPUT FOLDER
   NAME_labels.png   train id of each pixel, grey
@@ -80,7 +83,7 @@ def segment_all(options: argparse.Namespace) -> Mapping[str, Any]:
                 statistics.add(result)
     say(statistics.summary(frames.num_frames))
     figures = {"bundle": str(options.bundle), "output": str(output), **statistics.figures()}
-    write_json(output / "run.json", {**figures, "config": config.model_dump(mode="json")})
+    write_json(output / "run.json", {**figures, "config": config.model_dump(mode="json", include=USED)})
     return figures
 
 

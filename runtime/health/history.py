@@ -1,5 +1,6 @@
 """What a run was like, for the summary at its end: ages of results, and how long each state lasted."""
 
+from collections.abc import Callable
 from typing import Any
 
 from runtime.health.ages import Ages
@@ -15,9 +16,11 @@ class History:
 
     Args:
         now_ns: when the run began.
+        hear: gets the moment and the health of everything this gets.
     """
 
-    def __init__(self, now_ns: int) -> None:
+    def __init__(self, now_ns: int, hear: Callable[[int, Health], None] = lambda now_ns, health: None) -> None:
+        self._hear = hear
         self._ages = Ages()
         self._since_ns = now_ns
         self._health = Health(Reason.STARTING)
@@ -74,6 +77,7 @@ class History:
         )
 
     def _note(self, now_ns: int, health: Health) -> None:
+        self._hear(now_ns, health)
         # A result and a status may overtake each other by a little.
         lasted_ns = max(0, now_ns - self._since_ns)
         self._state_ns[self._health.state] += lasted_ns

@@ -12,6 +12,7 @@ from runtime.loop.process import prepare_process
 from runtime.service.cold_start import ColdStart
 from runtime.service.stop_signals import on_stop_signals
 from runtime.settings import RuntimeConfig
+from runtime.sources.names import without_password
 
 if TYPE_CHECKING:
     from runtime.health.monitor import Monitor
@@ -46,6 +47,7 @@ def serve(
     # Not before: numpy and the engines start threads when they are loaded, which keep what the process had then.
     from runtime.health.history import History
     from runtime.health.monitor import Monitor
+    from runtime.health.news import HealthNews
     from runtime.health.throttling import Throttling
     from runtime.loop.loop import Loop, NamedSink
     from runtime.service.consumers import open_consumers
@@ -57,7 +59,7 @@ def serve(
     with closing(_open_served(config, monitor)) as served, Throttling(monitor, config.health) as throttling:
         start.passed("bundle", served.segmenter.opening)
         manifest = served.manifest
-        history = History(monotonic_ns())
+        history = History(monotonic_ns(), HealthNews(say).note)
         consumers, places = open_consumers(config, served, monitor)
         loop = Loop(
             served,
@@ -111,4 +113,6 @@ def _plain(config: StrictModel | None) -> str | None:
     """A group of settings as text, without those that are left to a default of None."""
     if config is None:
         return None
-    return ", ".join(f"{key} {value}" for key, value in config.model_dump(mode="json", exclude_none=True).items())
+    values = config.model_dump(mode="json", exclude_none=True)
+    # Logs are read by more people than the run file.
+    return ", ".join(f"{key} {without_password(str(value))}" for key, value in values.items())

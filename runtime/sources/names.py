@@ -23,4 +23,4 @@ def frame_name(stem: str, captured_ns: int, now_ns: int) -> str:
 
 def without_password(address: str) -> str:
     """An address as messages and file names may show it."""
-    return re.sub(r"(?<=//)[^/@]*@", "", address)
+    return re.sub(r"(?<=//)[^/\s]*@", "", address)

@@ -61,6 +61,7 @@ def test_settings_used_are_kept_beside_the_pictures(bundle: Path, drive: Path, t
     figures = last_line(run(bundle, drive, "--output", output, "--provider", "cpu", "--set", "overlay_opacity=1"))
     written = json.loads((output / "run.json").read_text())
     config = written.pop("config")
+    assert list(config) == ["backend", "artefact", "public_key", "overlay_opacity"]
     assert (config["backend"]["provider"], config["backend"]["threads"]) == ("cpu", None)
     assert (config["artefact"], config["public_key"], config["overlay_opacity"]) == (None, None, 1.0)
     assert written == figures

@@ -256,6 +256,18 @@ def test_loop_that_cannot_start_is_given_up(start: Start, bundle: Path) -> None:
     assert "gave up after 1 restarts" in served.told
 
 
+def test_log_tells_why_no_frame_comes_and_no_password(start: Start) -> None:
+    # Port 9, on which nothing listens.
+    served = start('source={kind: video, path: "rtsp://driver:secr@t@127.0.0.1:9/front"}')
+    served.until(lambda: "SOURCE_LOST" in served.told)
+    served.process.terminate()
+    status, _ = served.end()
+    assert status == 0, served.told
+    assert "health: FAULT: STARTING; SOURCE_LOST (stream rtsp://127.0.0.1:9/front" in served.told
+    assert "path rtsp://127.0.0.1:9/front" in served.told
+    assert "t@127" not in served.told
+
+
 def test_unsupervised_loop_is_one_process_that_stops_in_order(start: Start) -> None:
     served = start(arguments=("--unsupervised",))
     served.until(lambda: served.num_results() >= 1)
