@@ -97,7 +97,11 @@ class DriftWatch:
                 f"not have; it knows {', '.join(known[:12] for known in self._manifests)}: call DriftWatch.know with "
                 "its manifest"
             )
+        before = self._manifests.get(self._bundle_id)
         self._bundle_id, self._num_classes = bundle_id, len(manifest.classes)
+        if before is not None and before.reference == manifest.reference:
+            # Other artefacts of the same network: what was seen of the world so far holds.
+            return
         self._detector = detector_of(self._config, manifest)
         self._monitor.clear(Reason.DRIFTED)
 
