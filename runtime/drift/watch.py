@@ -9,6 +9,7 @@ from runtime.bundle.opening import bundle_id_of
 from runtime.drift.config import DriftConfig
 from runtime.drift.detector import Departure, Detector
 from runtime.drift.features import describe, features_of
+from runtime.drift.reference import Reference
 from runtime.health.monitor import Monitor
 from runtime.health.reasons import Reason
 from runtime.result import Result, Status
@@ -48,6 +49,7 @@ class DriftWatch:
         self._config, self._known, self._monitor = config, known, monitor
         self._told = ""
         self._next_ns = 0
+        self._reference: Reference | None = None
         self._follow(bundle_id_of(known.first))
 
     @property
@@ -85,7 +87,11 @@ class DriftWatch:
 
     def _follow(self, bundle_id: str) -> None:
         manifest = self._known.manifest_of(bundle_id)
+        before, self._reference = self._reference, manifest.reference
         self._bundle_id, self._num_classes = bundle_id, len(manifest.classes)
+        if before == manifest.reference:
+            # Other artefacts of the same network: what was seen of the world so far holds.
+            return
         self._detector = detector_of(self._config, manifest)
         self._monitor.clear(Reason.DRIFTED)
 

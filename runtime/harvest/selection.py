@@ -61,9 +61,13 @@ class Selection:
             self._nearest[other] = distances.min()
 
     def least(self) -> str:
-        """The frame that is worth least; there has to be one."""
+        """The frame that is worth least; there has to be one.
+
+        Of equals the last one, so that the same frame again does not replace itself on disk, over and over.
+        """
         # The only frame has no neighbour: whatever it is worth, none is worth less.
-        return self.names[int(np.argmin(self._uncertainty * np.minimum(self._nearest, FARTHEST)))]
+        worth = self._uncertainty * np.minimum(self._nearest, FARTHEST)
+        return self.names[len(worth) - 1 - int(np.argmin(worth[::-1]))]
 
 
 def _distances(points: NDArray[np.float32], point: Point) -> NDArray[np.float32]:

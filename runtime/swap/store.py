@@ -13,15 +13,14 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from runtime.backends.config import AutoConfig, BackendConfig
 from runtime.bundle.manifest import MANIFEST_NAME, Manifest
 from runtime.bundle.opening import verified_path
 from runtime.bundle.signature import SIGNATURE_NAME
 from runtime.errors import BundleError
 from runtime.files import writable_folder
-from runtime.race.fastest import remember_engine
 from runtime.segmenter import Segmenter
 from runtime.settings import RuntimeConfig
+from runtime.swap.engine_choice import EngineChoice
 from runtime.swap.record import Record, Refused, Trial, read_record, write_record
 
 __all__ = ["OpenSegmenter", "Store"]
@@ -52,26 +51,18 @@ class Store:
 
     def __init__(self, folder: Path, config: RuntimeConfig, open_segmenter: OpenSegmenter) -> None:
         self._folder = writable_folder(folder)
-        self._config, self._open_segmenter = config, open_segmenter
-        self._chosen: tuple[BackendConfig, str] | None = None
+        self._engine, self._open_segmenter = EngineChoice(config), open_segmenter
         self.public_key = config.public_key
         self.record, self.damage = read_record(folder / RECORD_NAME)
 
     def open(self, bundle_id: str) -> Segmenter:
-        """Open the copy of a bundle; where the engine is chosen by a race, the first one opened chooses for all.
-
-        A race takes every core for seconds, which the loop cannot spare once it runs.
+        """Open the copy of a bundle.
 
         Raises:
             IapcError: as `Segmenter.open`.
         """
-        config = self._config
-        if self._chosen is not None:
-            backend, artefact = self._chosen
-            config = config.model_copy(update={"backend": backend, "artefact": artefact})
-        segmenter = self._open_segmenter(self._folder / bundle_id, config)
-        if isinstance(config.backend, AutoConfig) and segmenter.backend is not None and segmenter.artefact is not None:
-            self._chosen = segmenter.backend, segmenter.artefact.file
+        segmenter = self._open_segmenter(self._folder / bundle_id, self._engine.config)
+        self._engine.opened(bundle_id, segmenter)
         return segmenter
 
     def take_in(self, source: Path, manifest: Manifest, bundle_id: str) -> None:
@@ -128,11 +119,9 @@ class Store:
             self._write(trial=trial.model_copy(update={"num_attempts": num_before}) if num_before else None)
 
     def promote(self, bundle_id: str) -> None:
-        """From here on this is the good one, in the engine in which it was proven."""
+        """From here on this is the good one."""
         self._write(good=bundle_id, trial=None, refused=None)
-        backend = self._config.backend
-        if isinstance(backend, AutoConfig) and self._chosen is not None:
-            remember_engine(bundle_id, backend, self._config.artefact, *self._chosen)
+        self._engine.proven(bundle_id)
 
     def refuse(self, bundle_id: str, why: str) -> None:
         """Do not try it again, not even after a restart."""

@@ -121,6 +121,15 @@ def test_another_bundle_is_judged_by_its_own_reference(drive: Drive) -> None:
     assert "brighter" in drive.drifted
 
 
+def test_alarm_outlasts_a_swap_to_a_bundle_of_the_same_reference(drive: Drive) -> None:
+    again = drive.manifest.model_copy(update={"provenance": {"note": "exported once more"}})
+    drive.known.know(again)
+    drive.on(20, light=10)
+    before = drive.monitor.health()
+    drive.on(0.6, light=10, bundle=again)
+    assert drive.monitor.health() is before
+
+
 def test_result_of_an_unknown_bundle_is_refused_with_what_to_do(drive: Drive) -> None:
     result = result_of(np.zeros((*FRAME_HW, 3), np.uint8), 0, "f" * 64)
     with pytest.raises(SinkError, match=r"results come from bundle f{12}, .* call KnownBundles\.know"):

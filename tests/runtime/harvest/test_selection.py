@@ -22,6 +22,10 @@ def test_of_two_equally_unsure_the_less_lonely_one_goes() -> None:
     assert of(("lonely", 9, 0.2), ("a", 0, 0.2), ("b", 1, 0.3), ("c", 3, 0.3)).least() == "a"
 
 
+def test_of_two_that_are_the_same_the_new_one_goes() -> None:
+    assert of(("far", 9, 0.1), ("known", 1, 0.2), ("again", 1, 0.2)).least() == "again"
+
+
 def test_only_frame_is_the_least() -> None:
     assert of(("only", 0, 0.5)).least() == "only"
 

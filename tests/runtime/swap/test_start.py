@@ -38,23 +38,28 @@ def test_with_a_swap_group_it_can_change(bundle: Path, tmp_path: Path) -> None:
     served.close()
 
 
+@pytest.mark.parametrize(("has_another_artefact", "num_races"), [(False, 1), (True, 2)])
 def test_engine_in_which_a_bundle_was_proven_serves_it_after_a_restart(
-    vehicle: Vehicle, make: MakeBundle, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    vehicle: Vehicle,
+    make: MakeBundle,
+    add_artefact: Callable[..., None],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    has_another_artefact: bool,
+    num_races: int,
 ) -> None:
     auto = AutoConfig(race_s=0.01, cache=tmp_path / "races.json", threads=1)
     config = RuntimeConfig(backend=auto)
-    backends = []
+    a, b = make("a", A), make("b", B)
+    if has_another_artefact:
+        add_artefact(b, "fp32-too.onnx", (b / "fp32.onnx").read_bytes())
     store = Store(vehicle.state, config, Segmenter.open)
-    for bundle in (make("a", A), make("b", B)):
+    for bundle in (a, b):
         store.take_in(bundle, read_manifest(bundle), id_of(bundle))
-        with store.open(id_of(bundle)) as segmenter:
-            backends.append(segmenter.backend)
+        store.open(id_of(bundle)).close()
         store.promote(id_of(bundle))
-    assert capsys.readouterr().err.count("engines for ") == 1
-    with Store(vehicle.state, config, Segmenter.open).open(id_of(bundle)) as segmenter:
-        backends.append(segmenter.backend)
-    assert "engines for " not in capsys.readouterr().err
-    assert backends[0] == backends[1] == backends[2]
+    Store(vehicle.state, config, Segmenter.open).open(id_of(b)).close()
+    assert capsys.readouterr().err.count("engines for ") == num_races
 
 
 def test_missing_bundle_is_named() -> None:
