@@ -85,6 +85,8 @@ class Store:
             incoming.rename(copy)
             _sync(self._folder)
         except OSError as error:
+            # Half a copy would keep the room that sinks need too.
+            shutil.rmtree(incoming, ignore_errors=True)
             raise BundleError(
                 f"bundle {source} cannot be copied to {copy} ({error.strerror or error}); make room, or correct its "
                 "permissions: it is tried again when it changes, and at the next start"

@@ -90,7 +90,9 @@ class Successor(Thread):
         self._monitor.clear(Reason.BUNDLE_REFUSED)
         if why_refused is not None:
             name = _short(bundle_id_of(manifest))
-            self._refuse(f"bundle {name} was refused earlier and is not tried again: {why_refused}; repair it")
+            self._refuse(
+                f"bundle {name} was refused earlier and is not tried again: {why_refused}; put another in its place"
+            )
         elif bundle_id_of(manifest) != self._served.bundle_id:
             self._try(manifest, bundle_id_of(manifest))
             self._tidy()

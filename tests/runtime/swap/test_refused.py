@@ -1,5 +1,7 @@
 """A bad bundle is refused with a sentence, and the old one serves on."""
 
+import errno
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -104,6 +106,18 @@ def test_engine_that_fails_on_a_live_frame(vehicle: Vehicle, make: MakeBundle) -
         raise BackendError("out of memory on the device")
 
     assert "out of memory on the device" in refusal(vehicle, start_with(vehicle, make, fail))
+
+
+def test_copy_for_which_there_is_no_room(
+    vehicle: Vehicle, serving_a: str, make: MakeBundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def copy_half(path: Path, to: Path) -> None:
+        to.write_bytes(path.read_bytes()[:10])
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("runtime.swap.store._copy", copy_half)
+    put(make("b", B), vehicle.place)
+    assert "No space left on device); make room" in refusal(vehicle, serving_a)
 
 
 def test_slow_bundle(vehicle: Vehicle, make: MakeBundle) -> None:
