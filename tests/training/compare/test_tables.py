@@ -11,7 +11,8 @@ from runtime.config import load_config
 from training.compare.cells import Cell, Comparison
 from training.compare.config import CompareConfig
 from training.compare.tables import ALL, Row, Table, build_tables
-from training.config import TrainingConfig
+from training.config import AdaptationConfig, TrainingConfig
+from training.methods.iapc import IapcConfig
 
 MakeRun = Callable[..., str]
 
@@ -20,6 +21,11 @@ MakeRun = Callable[..., str]
 def comparison(make_run: MakeRun, tmp_path_factory: pytest.TempPathFactory) -> Comparison:
     path = make_run(tmp_path_factory.mktemp("tables"), iterations=7)
     return Comparison.of(load_config(Path(path), "training", TrainingConfig))
+
+
+def iapc_of(adaptation: AdaptationConfig) -> IapcConfig:
+    assert isinstance(adaptation.method, IapcConfig)
+    return adaptation.method
 
 
 def tables_of(comparison: Comparison, **compare: Any) -> dict[str, Table]:
@@ -34,7 +40,7 @@ def cells_of(comparison: Comparison, table: Table) -> dict[str, Cell]:
 def test_ablation_switches_the_terms_of_its_name_on_and_the_others_off(comparison: Comparison) -> None:
     found = {}
     for title, cell in cells_of(comparison, tables_of(comparison)["ablation"]).items():
-        method = cell.config.adaptation.method
+        method = iapc_of(cell.config.adaptation)
         weights = (method.importance_weighted, method.information, method.symmetric, method.enhanced)
         found[title] = (method.importance, *weights)
     assert found == {
@@ -53,7 +59,7 @@ def test_term_that_is_off_takes_its_optional_companion_along(make_run: MakeRun, 
     config = load_config(Path(make_run(tmp_path)), "training", TrainingConfig, overrides)
     comparison = Comparison.of(config)
     cells = cells_of(comparison, tables_of(comparison)["ablation"])
-    found = {title: cell.config.adaptation.method.diversity for title, cell in cells.items()}
+    found = {title: iapc_of(cell.config.adaptation).diversity for title, cell in cells.items()}
     assert found == {"P": 0, "P+IA": 0, "P+IA+IM": 0.3, "PS": 0, "PE": 0, "PS+PE": 0, "all": 0.3}
 
 
@@ -117,5 +123,5 @@ def test_cell_is_told_apart_by_seed_and_setting_and_steps_are_those_of_the_compa
 def test_group_given_whole_is_not_changed_by_a_key_below_it(comparison: Comparison) -> None:
     given = {"name": "iapc", "temperature": 0.3}
     row = Row("warm", {"method": given, "method.temperature": 0.5})
-    assert comparison.cell(row, 0).config.adaptation.method.temperature == 0.5
+    assert iapc_of(comparison.cell(row, 0).config.adaptation).temperature == 0.5
     assert given == {"name": "iapc", "temperature": 0.3}
