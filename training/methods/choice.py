@@ -10,12 +10,14 @@ from training.methods.iapc import Iapc, IapcConfig
 from training.methods.max_square import MaxSquare, MaxSquareConfig
 from training.methods.method import Method, Setting
 from training.methods.pseudo_label import PseudoLabelLearning, PseudoLabelLearningConfig
+from training.methods.self_training import SelfTraining, SelfTrainingConfig
 from training.methods.tent import Tent, TentConfig
 
 __all__ = ["MethodConfig", "build_method"]
 
 MethodConfig: TypeAlias = Annotated[
-    EntropyConfig | IapcConfig | MaxSquareConfig | PseudoLabelLearningConfig | TentConfig, Field(discriminator="name")
+    EntropyConfig | IapcConfig | MaxSquareConfig | PseudoLabelLearningConfig | SelfTrainingConfig | TentConfig,
+    Field(discriminator="name"),
 ]
 
 
@@ -30,6 +32,8 @@ def build_method(config: MethodConfig, setting: Setting) -> Method[TargetBatch]:
             return MaxSquare(config, setting)
         case PseudoLabelLearningConfig():
             return PseudoLabelLearning(config, setting)
+        case SelfTrainingConfig():
+            return SelfTraining(config, setting)
         case TentConfig():
             return Tent(config, setting)
         case _:
