@@ -3,15 +3,17 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from runtime.config import load_config
+from runtime.errors import ConfigError
 from training.compare.cells import Cell, Comparison
 from training.compare.config import CompareConfig
 from training.compare.tables import ALL, Row, Table, build_tables
 from training.config import AdaptationConfig, TrainingConfig
+from training.methods.choice import MethodConfig
 from training.methods.iapc import IapcConfig
 
 MakeRun = Callable[..., str]
@@ -89,7 +91,7 @@ def test_configured_weight_is_a_point_of_its_curve_and_the_cell_of_all(compariso
 
 
 def test_configured_weight_the_paper_did_not_try_joins_its_curve() -> None:
-    method = {"importance_weighted": 0.25, "information": 0.5, "symmetric": 0.04, "enhanced": 2.0}
+    method = {"name": "iapc", "importance_weighted": 0.25, "information": 0.5, "symmetric": 0.04, "enhanced": 2.0}
     config = CompareConfig(tables=("sensitivity",), sensitivity_values="ends")
     (table,) = build_tables(config, {"method": method})
     points = [row.setting for row in table.rows if row.setting and row.setting[0] == "importance_weighted"]
@@ -125,3 +127,18 @@ def test_group_given_whole_is_not_changed_by_a_key_below_it(comparison: Comparis
     row = Row("warm", {"method": given, "method.temperature": 0.5})
     assert iapc_of(comparison.cell(row, 0).config.adaptation).temperature == 0.5
     assert given == {"name": "iapc", "temperature": 0.3}
+
+
+def test_every_method_has_its_row(comparison: Comparison) -> None:
+    table = tables_of(comparison, tables=("methods",))["methods"]
+    found = {cell.config.adaptation.method.name for cell in cells_of(comparison, table).values()}
+    members = get_args(get_args(MethodConfig)[0])
+    assert found == {get_args(member.model_fields["name"].annotation)[0] for member in members}
+    assert table.has_baselines
+
+
+def test_tables_of_iapcs_terms_are_refused_for_another_method(comparison: Comparison) -> None:
+    adaptation = {"method": {"name": "tent"}}
+    with pytest.raises(ConfigError, match="ablation vary the terms of iapc, and .* is tent"):
+        build_tables(CompareConfig(tables=("ablation",)), adaptation)
+    assert [table.name for table in build_tables(CompareConfig(tables=()), adaptation)] == ["rows"]
