@@ -21,6 +21,7 @@ from training.methods.choice import build_method
 from training.methods.method import Setting
 from training.networks.network import SegmentationNetwork
 from training.preparation import SCORED_FRAMES, Prepared, network_inputs, prepare, target_statistics
+from training.rounds import rounds_of
 from training.source import fingerprint, load_source
 from training.trainer import Run, train
 
@@ -124,22 +125,22 @@ def train_on_target(
         likeness=likeness,
     )
     method = build_method(method_config, setting)
-    run = Run(
-        folder=folder,
-        fingerprint=mark,
-        batches=TargetBatches(
-            prepared.frames, prepared.pseudo_labels, importance, adaptation, config.seed, compute.world
-        ),
-        iterations=adaptation.iterations,
-        batch_size=adaptation.batch_size,
-        workers=config.workers,
-        checkpoint_every=adaptation.checkpoint_every,
-        optimizer=adaptation.optimizer,
-        compute=compute,
-        seed=config.seed,
-        title=f"adapt ({method_config.name})",
-    )
-    train(method, run, compute.move)
+    for part in rounds_of(method.student, prepared, adaptation, folder, compute):
+        batches = TargetBatches(prepared.frames, part.labels, importance, adaptation, config.seed, compute.world)
+        run = Run(
+            folder=folder,
+            fingerprint=mark,
+            batches=batches,
+            iterations=part.last,
+            batch_size=adaptation.batch_size,
+            workers=config.workers,
+            checkpoint_every=adaptation.checkpoint_every,
+            optimizer=adaptation.optimizer,
+            compute=compute,
+            seed=config.seed,
+            title=f"adapt ({method_config.name})",
+        )
+        train(method, run, compute.move)
     return by_own_batch(method.student)
 
 

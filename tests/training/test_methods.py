@@ -15,9 +15,11 @@ from training.batch_norm import affine_parameters
 from training.checkpoint import NetworkSpec
 from training.device import Compute
 from training.methods.choice import MethodConfig, build_method
+from training.methods.class_balanced import uniformity_loss
 from training.methods.entropy import normalised_entropy
+from training.methods.ld import negative_loss
 from training.methods.max_square import image_weighted_square_loss, square_loss
-from training.methods.method import Method, Setting
+from training.methods.method import Method, Rounds, Setting
 from training.networks.deeplab_v2 import DeepLabV2
 
 NUM_CLASSES = 11
@@ -27,6 +29,8 @@ TERMS = {
     "min_entropy": {"pseudo_label", "entropy"},
     "max_square": {"pseudo_label", "square"},
     "tent": {"entropy"},
+    "class_balanced": {"pseudo_label"},
+    "label_denoising": {"pseudo_label", "entropy", "negative"},
 }
 
 
@@ -69,6 +73,23 @@ def test_rare_class_of_an_image_weighs_more() -> None:
     found = image_weighted_square_loss(log_probs_of([0.9, 0.1], [0.8, 0.2], [0.6, 0.4], [0.3, 0.7]))
     many, one = 1 / (3**0.2 * 4**0.8), 1 / 4**0.8
     assert float(found) == pytest.approx(-(many * (0.82 + 0.68 + 0.52) + one * 0.58) / 2)
+
+
+def test_negative_loss_is_of_the_class_of_a_rank() -> None:
+    # Second largest: 0.3 and 0.1.
+    found = negative_loss(log_probs_of([0.6, 0.3, 0.1], [0.05, 0.85, 0.1]), rank=1)
+    assert float(found) == pytest.approx(-(math.log(0.7) + math.log(0.9)) / 2)
+
+
+def test_uniformity_is_of_labelled_pixels() -> None:
+    log_probs = log_probs_of([0.5, 0.5], [0.8, 0.2])
+    found = uniformity_loss(log_probs, torch.tensor([[[0, 255]]]))
+    assert float(found) == pytest.approx(math.log(2) / 2)
+
+
+def test_rounds_label_more_and_more_up_to_half() -> None:
+    rounds = Rounds(4, 0.3, 0.1)
+    assert [rounds.share_of(number) for number in range(4)] == pytest.approx([0.3, 0.4, 0.5, 0.5])
 
 
 def test_image_of_one_class_weighs_every_pixel_alike() -> None:

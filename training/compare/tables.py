@@ -84,6 +84,9 @@ VARIANTS = (
 METHODS = (
     Row("TENT", {"method": {"name": "tent"}}),
     Row("P", {"method": {"name": "pseudo_label"}}),
+    Row("CBST", {"method": {"name": "class_balanced"}}),
+    Row("CRST (MRKLD)", {"method": {"name": "class_balanced", "uniformity": 0.1}}),
+    Row("LD", {"method": {"name": "label_denoising"}}),
     Row("MinEnt + P", {"method": {"name": "min_entropy"}}),
     Row("MaxSquare + P", {"method": {"name": "max_square"}}),
     Row("self-training (DAFormer, MIC)", {"method": {"name": "self_training"}}),

@@ -5,8 +5,10 @@ from typing import Annotated, TypeAlias, assert_never
 from pydantic import Field
 
 from training.batch import TargetBatch
+from training.methods.class_balanced import ClassBalanced, ClassBalancedConfig
 from training.methods.entropy import EntropyConfig, EntropyMinimisation
 from training.methods.iapc import Iapc, IapcConfig
+from training.methods.ld import LabelDenoising, LabelDenoisingConfig
 from training.methods.max_square import MaxSquare, MaxSquareConfig
 from training.methods.method import Method, Setting
 from training.methods.pseudo_label import PseudoLabelLearning, PseudoLabelLearningConfig
@@ -16,7 +18,14 @@ from training.methods.tent import Tent, TentConfig
 __all__ = ["MethodConfig", "build_method"]
 
 MethodConfig: TypeAlias = Annotated[
-    EntropyConfig | IapcConfig | MaxSquareConfig | PseudoLabelLearningConfig | SelfTrainingConfig | TentConfig,
+    ClassBalancedConfig
+    | EntropyConfig
+    | IapcConfig
+    | LabelDenoisingConfig
+    | MaxSquareConfig
+    | PseudoLabelLearningConfig
+    | SelfTrainingConfig
+    | TentConfig,
     Field(discriminator="name"),
 ]
 
@@ -24,10 +33,14 @@ MethodConfig: TypeAlias = Annotated[
 def build_method(config: MethodConfig, setting: Setting) -> Method[TargetBatch]:
     """The method that the config names."""
     match config:
+        case ClassBalancedConfig():
+            return ClassBalanced(config, setting)
         case EntropyConfig():
             return EntropyMinimisation(config, setting)
         case IapcConfig():
             return Iapc(config, setting)
+        case LabelDenoisingConfig():
+            return LabelDenoising(config, setting)
         case MaxSquareConfig():
             return MaxSquare(config, setting)
         case PseudoLabelLearningConfig():

@@ -15,7 +15,7 @@ from training.frame_network import FrameInput
 from training.losses import ImportanceForm
 from training.networks.network import SegmentationNetwork
 
-__all__ = ["Method", "Needs", "Setting"]
+__all__ = ["Method", "Needs", "Rounds", "Setting"]
 
 Item_contra = TypeVar("Item_contra", bound=Batch, contravariant=True)
 
@@ -46,16 +46,35 @@ class Method(Protocol[Item_contra]):
 
 
 @dataclass(frozen=True, slots=True)
+class Rounds:
+    """Labels that are class-balanced, and made anew from the student before every round.
+
+    Of each class a `share` of the pixels is labelled, `share_step` more with every round and at most `max_share`.
+    """
+
+    num_rounds: int
+    share: float
+    share_step: float
+    max_share: float = 0.5
+
+    def share_of(self, number: int) -> float:
+        """The share of a round, the first being 0."""
+        return min(self.share + number * self.share_step, self.max_share)
+
+
+@dataclass(frozen=True, slots=True)
 class Needs:
-    """What of a batch a method looks at; nothing else is read, cut or computed.
+    """What a method looks at; nothing else is read, cut or computed.
 
     `importance` is judged once on whole frames by the source network, in this form. `memory` is the view of a fixed
-    scale, `weak` the student's crop with its colours unchanged.
+    scale, `weak` the student's crop with its colours unchanged. Without `rounds` the labels are the dense ones that
+    the source network gave before the first step.
     """
 
     importance: ImportanceForm | None = None
     memory: bool = False
     weak: bool = False
+    rounds: Rounds | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -139,6 +139,6 @@ def test_every_method_has_its_row(comparison: Comparison) -> None:
 
 def test_tables_of_iapcs_terms_are_refused_for_another_method(comparison: Comparison) -> None:
     adaptation = {"method": {"name": "tent"}}
-    with pytest.raises(ConfigError, match="ablation vary the terms of iapc, and .* is tent"):
+    with pytest.raises(ConfigError, match=r"ablation vary the terms of iapc, and .* is tent"):
         build_tables(CompareConfig(tables=("ablation",)), adaptation)
     assert [table.name for table in build_tables(CompareConfig(tables=()), adaptation)] == ["rows"]
