@@ -143,9 +143,9 @@ def _apply_override(values: dict[str, Any], override: str) -> None:
 def _first_problems(error: ValidationError, model: type[BaseModel]) -> str:
     lines = []
     for problem in error.errors()[:5]:
-        key = ".".join(str(part) for part in problem["loc"])
+        key = ".".join(_walk(model, problem["loc"])[0])
         if problem["type"] == "extra_forbidden":
-            siblings = _field_names(model, problem["loc"][:-1])
+            siblings = _walk(model, problem["loc"][:-1])[1]
             lines.append(f"unknown key {key!r}{nearest(str(problem['loc'][-1]), siblings)}")
         else:
             got = "" if problem["type"] == "missing" else f" (got {problem['input']!r})"
@@ -155,23 +155,30 @@ def _first_problems(error: ValidationError, model: type[BaseModel]) -> str:
     return "; ".join(lines)
 
 
-def _field_names(model: type[BaseModel], location: Sequence[int | str]) -> list[str]:
-    """Names valid at a location of an error; inside a union, those of the member that was chosen."""
+def _walk(model: type[BaseModel], location: Sequence[int | str]) -> tuple[list[str], list[str]]:
+    """A place as it is written, without the names of a union's members that errors have, and the keys valid there."""
     schema = model.model_json_schema()
     node: dict[str, Any] = schema
+    written = []
     for part in location:
-        if isinstance(part, int):
-            node = _resolve(node.get("items", {}), schema)
-            continue
-        options = [_resolve(option, schema) for option in node.get("oneOf", node.get("anyOf", [node]))]
-        by_tag = [option for option in options if part in _tags(option)]
+        options = _options(node, schema)
+        by_tag = [option for option in options if len(options) > 1 and part in _tags(option)]
         if by_tag:
             node = by_tag[0]
             continue
+        written.append(str(part))
+        if isinstance(part, int):
+            node = options[0].get("items", {})
+            continue
         holders = [option for option in options if part in option.get("properties", {})]
-        node = _resolve(holders[0]["properties"][part], schema) if holders else {}
-    options = [_resolve(option, schema) for option in node.get("oneOf", node.get("anyOf", [node]))]
-    return [name for option in options for name in option.get("properties", {})]
+        node = holders[0]["properties"][part] if holders else {}
+    return written, [name for option in _options(node, schema) for name in option.get("properties", {})]
+
+
+def _options(node: dict[str, Any], schema: dict[str, Any]) -> list[dict[str, Any]]:
+    """The members of a union; of anything else, it alone."""
+    resolved = _resolve(node, schema)
+    return [_resolve(option, schema) for option in resolved.get("oneOf", resolved.get("anyOf", [resolved]))]
 
 
 def _resolve(node: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:

@@ -7,10 +7,16 @@ import pytest
 from benchmarks.config import BenchmarksConfig
 from export.config import ExportConfig
 from runtime.config import load_config
-from training.config import GivenSource, TrainingConfig
+from training.config import AdaptationConfig, GivenSource, TrainingConfig
+from training.methods.iapc import IapcConfig
 from training.networks.config import DeepLabV2Config
 
 RUN_FILES = sorted((Path(__file__).parents[1] / "configs").glob("*_to_*.yaml"))
+
+
+def iapc_of(adaptation: AdaptationConfig) -> IapcConfig:
+    assert isinstance(adaptation.method, IapcConfig)
+    return adaptation.method
 
 
 @pytest.mark.parametrize("path", RUN_FILES, ids=lambda path: path.stem)
@@ -34,12 +40,12 @@ def test_benchmark_is_the_papers(name: str, space: str) -> None:
     assert isinstance(config.source, GivenSource)
     assert (config.target.adapt.layout, getattr(config.target.adapt, "split", "")) == ("cityscapes", "train")
     assert (config.adaptation.preset, config.adaptation.iterations) == ("iapc_paper", 9000)
-    assert config.adaptation.method.information == 0.5
+    assert iapc_of(config.adaptation).information == 0.5
 
 
 def test_command_line_switches_the_preset_and_can_still_set_a_key() -> None:
     path = next(path for path in RUN_FILES if path.stem == "gta5_to_cityscapes")
     overrides = ["adaptation.preset=iapc_code", "adaptation.method.ema_momentum=0.99"]
     adaptation = load_config(path, "training", TrainingConfig, overrides).adaptation
-    assert (adaptation.method.importance, adaptation.method.information) == ("logit_ratio", 2.0)
-    assert (adaptation.optimizer.backbone_multiplier, adaptation.method.ema_momentum) == (3.0, 0.99)
+    assert (iapc_of(adaptation).importance, iapc_of(adaptation).information) == ("logit_ratio", 2.0)
+    assert (adaptation.optimizer.backbone_multiplier, iapc_of(adaptation).ema_momentum) == (3.0, 0.99)

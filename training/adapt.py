@@ -17,9 +17,11 @@ from training.device import Compute, choose_compute
 from training.distributed import ALONE, World
 from training.global_batch_norm import by_own_batch
 from training.label_free import score
-from training.methods.iapc import Iapc
+from training.methods.choice import build_method
+from training.methods.method import Setting
 from training.networks.network import SegmentationNetwork
 from training.preparation import SCORED_FRAMES, Prepared, network_inputs, prepare, target_statistics
+from training.rounds import rounds_of
 from training.source import fingerprint, load_source
 from training.trainer import Run, train
 
@@ -110,35 +112,35 @@ def train_on_target(
         CheckpointError: the state in `folder` belongs to other settings or is damaged.
     """
     adaptation, method_config = config.adaptation, config.adaptation.method
-    is_judged_once = method_config.judged_view == "frame"
-    importance = prepared.importance(method_config.importance, compute) if is_judged_once else None
+    form = method_config.needs.importance
+    importance = None if form is None else prepared.importance(form, compute)
     num_classes = prepared.spec.space.num_classes
-    method = Iapc(
+    setting = Setting(
         network,
         prepared.spec.frame_input().to(compute.device),
-        method_config,
-        class_prior=prepared.pseudo_labels.class_prior(len(prepared.frames), num_classes).to(compute.device),
+        prepared.pseudo_labels.class_prior(len(prepared.frames), num_classes).to(compute.device),
+        compute,
         has_fixed_statistics=adaptation.student_statistics == "fixed",
-        compute=compute,
         judge=prepared.network,
         likeness=likeness,
     )
-    run = Run(
-        folder=folder,
-        fingerprint=mark,
-        batches=TargetBatches(
-            prepared.frames, prepared.pseudo_labels, importance, adaptation, config.seed, compute.world
-        ),
-        iterations=adaptation.iterations,
-        batch_size=adaptation.batch_size,
-        workers=config.workers,
-        checkpoint_every=adaptation.checkpoint_every,
-        optimizer=adaptation.optimizer,
-        compute=compute,
-        seed=config.seed,
-        title=f"adapt ({method_config.name})",
-    )
-    train(method, run, compute.move)
+    method = build_method(method_config, setting)
+    for part in rounds_of(method.student, prepared, adaptation, folder, compute):
+        batches = TargetBatches(prepared.frames, part.labels, importance, adaptation, config.seed, compute.world)
+        run = Run(
+            folder=folder,
+            fingerprint=mark,
+            batches=batches,
+            iterations=part.last,
+            batch_size=adaptation.batch_size,
+            workers=config.workers,
+            checkpoint_every=adaptation.checkpoint_every,
+            optimizer=adaptation.optimizer,
+            compute=compute,
+            seed=config.seed,
+            title=f"adapt ({method_config.name})",
+        )
+        train(method, run, compute.move)
     return by_own_batch(method.student)
 
 

@@ -12,6 +12,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 __all__ = [
     "Statistics",
+    "affine_parameters",
     "blend",
     "estimate_statistics",
     "freeze_affine",
@@ -79,6 +80,11 @@ def estimate_statistics(
             module.training = mode
         for layer, momentum in momenta.items():
             layer.momentum = momentum
+
+
+def affine_parameters(network: nn.Module) -> list[nn.Parameter]:
+    """Scales and offsets of every batch-norm layer that has them."""
+    return [parameter for _, layer in _layers(network) for parameter in layer.parameters()]
 
 
 def freeze_affine(network: nn.Module) -> None:

@@ -5,7 +5,7 @@ killed at any step and resumed, with any number of loader processes, and sees th
 """
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple, Protocol, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from training.batch import Batch, SourceBatch, TargetBatch
 from training.config import AdaptationConfig, TrainedSource
 from training.data.frames import Frames, LabelledFrames
 from training.distributed import ALONE, World
@@ -21,44 +22,10 @@ from training.photometric import auto_augment, colour_jitter
 from training.pseudo_labels import PseudoLabels
 from training.views import class_rich_crop, crop_image, crop_labels, crop_map, draw_crop, proportional_crop
 
-__all__ = ["Batch", "SourceBatch", "SourceBatches", "TargetBatch", "TargetBatches", "load_batches"]
+__all__ = ["SourceBatches", "TargetBatches", "load_batches"]
 
 # Fourth word of a generator's seed: an order and crops of their own. With 0 there, a generator is as if it had three.
 CLEAN = 1
-
-
-class Batch(Protocol):
-    """What the trainer knows of a batch: the names of its frames, for error messages."""
-
-    @property
-    def names(self) -> list[str]:
-        """Names of the frames, one per crop."""
-        ...
-
-
-class SourceBatch(NamedTuple):
-    """Labelled source crops: `images` (N, H, W, 3) uint8 RGB, `labels` (N, H, W) int64."""
-
-    names: list[str]
-    images: Tensor
-    labels: Tensor
-
-
-class TargetBatch(NamedTuple):
-    """Looks of the same places, (N, H, W, 3) uint8 RGB each, and their pseudo-labels (N, H, W) int64.
-
-    `memory` has a fixed scale, `source` a random one, `student` is `source` with its colours changed. `importance`
-    (N, H, W) uint8, 255 for 1, is that of the whole frame, cut like the labels; `source` is there where the
-    source network judges every crop instead. `clean` are unchanged crops of other frames, where a run has any.
-    """
-
-    names: list[str]
-    memory: Tensor
-    source: Tensor | None
-    student: Tensor
-    pseudo_labels: Tensor
-    importance: Tensor | None
-    clean: Tensor | None = None
 
 
 class SourceBatches(Dataset[SourceBatch]):
@@ -101,17 +68,18 @@ class TargetBatches(Dataset[TargetBatch]):
         """Keep what a step needs; nothing is read yet."""
         self.frames, self.pseudo_labels, self.importance = frames, pseudo_labels, importance
         self.config, self.seed, self.places = config, seed, world.places(config.batch_size)
+        self.needs = config.method.needs
 
     def __getitem__(self, step: int) -> TargetBatch:
         """The batch of one step, or this process's places of it."""
         indices = _frame_order(len(self.frames), self.config.batch_size, self.seed, step)
         views = [self._views(np.random.default_rng([self.seed, step, place]), indices[place]) for place in self.places]
         names = [self.frames.name(indices[place]) for place in self.places]
-        memory, source, student, labels, importance = zip(*views, strict=True)
+        memory, weak, student, labels, importance = zip(*views, strict=True)
         return TargetBatch(
             names,
-            memory=_stack(memory),
-            source=_stack(source) if self.config.method.judged_view == "crop" else None,
+            memory=_stack(memory) if self.needs.memory else None,
+            weak=_stack(weak) if self.needs.weak else None,
             student=_stack(student),
             pseudo_labels=_stack(labels).long(),
             importance=None if self.importance is None else _stack(importance),
@@ -132,18 +100,18 @@ class TargetBatches(Dataset[TargetBatch]):
         return _stack(crops)
 
     def _views(self, rng: np.random.Generator, index: int) -> tuple[NDArray[np.uint8], ...]:
-        """Memory, source and student view, pseudo-labels and importance of one frame; unused ones are empty."""
+        """Memory, weak and student view, pseudo-labels and importance of one frame; unused ones are empty."""
         views = self.config.views
         image, labels = self.frames.image(index), self.pseudo_labels.label(index)
         crop = draw_crop(rng, train_hw=views.train_hw, scale=views.scale, crop_hw=views.crop_hw, mirror=views.mirror)
         crop, label = class_rich_crop(rng, labels, crop, min_classes=self.config.min_classes)
-        memory = crop_image(image, proportional_crop(crop, self.config.memory_hw))
         # Changed before cropping, as in the authors' code: equalize and autocontrast then see the whole frame.
         changed = auto_augment(rng, image) if self.config.photometric else image
         student, unused = crop_image(changed, crop), np.empty(0, dtype=np.uint8)
-        source = crop_image(image, crop) if self.config.method.judged_view == "crop" else unused
+        memory = crop_image(image, proportional_crop(crop, self.config.memory_hw)) if self.needs.memory else unused
+        weak = crop_image(image, crop) if self.needs.weak else unused
         importance = unused if self.importance is None else crop_map(self.importance.importance(index), crop)
-        return memory, source, student, label, importance
+        return memory, weak, student, label, importance
 
 
 Item = TypeVar("Item", bound=Batch)

@@ -9,16 +9,14 @@ from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, Pos
 from runtime.config import StrictModel
 from training.compare.config import CompareConfig
 from training.data.config import FramesConfig
-from training.losses import ImportanceForm
+from training.methods.choice import MethodConfig
 from training.networks.config import ModelConfig
 from training.presets import PresetName, with_preset
-from training.prototypes import AbsentForm
 
 __all__ = [
     "AdaptationConfig",
     "CleanForwardConfig",
     "GivenSource",
-    "IapcConfig",
     "OptimizerConfig",
     "SourceConfig",
     "TargetConfig",
@@ -100,33 +98,6 @@ class TargetConfig(StrictModel):
     test: FramesConfig | None = None
 
 
-class IapcConfig(StrictModel):
-    """IAPC (arXiv 2306.01598). Defaults are the corrected form; the paper's and the code's are one key away."""
-
-    name: Literal["iapc"]
-    importance: ImportanceForm = "prob_ratio"
-    importance_view: Literal["frame", "crop"] = "frame"
-    """Judge importance once on each whole frame, or, as the paper does, on every crop of every step."""
-    importance_weighted: NonNegativeFloat = 0.2
-    information: NonNegativeFloat = 0.5
-    diversity: NonNegativeFloat = 0.0
-    """Weight of the divergence from the pseudo-labels' class frequencies, added to the information term."""
-    symmetric: NonNegativeFloat = 0.04
-    enhanced: NonNegativeFloat = 2.0
-    temperature: PositiveFloat = 0.1
-    """Of the prototype distribution; the paper has 1.0."""
-    absent: AbsentForm = "mask"
-    """Similarity to classes absent from an image; the paper's code has `zero`."""
-    ema_momentum: Share = 0.9999
-    rare_boost: Annotated[float, Field(ge=1.0)] = 7.0
-    """1 switches the class weights off."""
-
-    @property
-    def judged_view(self) -> Literal["frame", "crop"] | None:
-        """What the source network judges importance on; None where no term asks for it."""
-        return self.importance_view if self.importance != "none" and self.importance_weighted > 0 else None
-
-
 class PseudoLabelConfig(StrictModel):
     """Offline labels: softmax maps summed over scales, each also mirrored; dense, no threshold."""
 
@@ -149,7 +120,7 @@ class AdaptationConfig(StrictModel):
 
     preset: PresetName | None = None
     """Published settings for every key that is not given here; see `training.presets`."""
-    method: IapcConfig
+    method: MethodConfig
     pseudo_labels: PseudoLabelConfig = PseudoLabelConfig()
     statistics_share: Share | Literal["auto"] = "auto"
     """Share of target batch-norm statistics blended in before anything is labelled; 0 is the paper's choice."""

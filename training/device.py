@@ -38,9 +38,13 @@ class Compute:
         return network
 
     def move(self, batch: Item) -> Item:
-        """A batch with its tensors here; names stay, and so does what is None."""
-        moved = [v.to(self.device, non_blocking=True) if isinstance(v, Tensor) else v for v in batch]
-        return type(batch)(*moved)
+        """A batch with its tensors here, those of a batch within it too; names stay, and so does what is None."""
+        return type(batch)(*(self._moved(value) for value in batch))
+
+    def _moved(self, value: Any) -> Any:
+        if isinstance(value, Tensor):
+            return value.to(self.device, non_blocking=True)
+        return self.move(value) if isinstance(value, tuple) else value
 
     def autocast(self) -> AbstractContextManager[object]:
         """Context in which forward passes run."""

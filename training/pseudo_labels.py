@@ -18,6 +18,7 @@ from torch import Tensor
 from runtime.command import progress
 from runtime.errors import DataError
 from runtime.images import write_png
+from runtime.labels import IGNORE_INDEX
 from training.checkpoint import NetworkSpec
 from training.config import PseudoLabelConfig
 from training.data.frames import Frames
@@ -25,7 +26,7 @@ from training.device import Compute
 from training.frame_network import FrameInput
 from training.networks.network import SegmentationNetwork, upsample
 
-__all__ = ["PseudoLabels", "label_frame", "make_pseudo_labels", "read_map", "scaled_hw"]
+__all__ = ["PseudoLabels", "frame_probs", "label_frame", "make_pseudo_labels", "read_map", "scaled_hw"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,8 @@ class PseudoLabels:
         """Frequency of each class over all frames, (num_classes,), summing to 1; none is zero."""
         counts = np.ones(num_classes)
         for index in range(num_frames):
-            counts += np.bincount(self.label(index).ravel(), minlength=num_classes)
+            label = self.label(index)
+            counts += np.bincount(label[label != IGNORE_INDEX], minlength=num_classes)
         return torch.from_numpy(counts / counts.sum()).float()
 
 
@@ -113,9 +115,24 @@ def label_frame(
     scales: Sequence[float],
     mirror: bool,
 ) -> Tensor:
-    """Labels (N, H, W) uint8 of frames (N, H, W, 3) uint8, from the sum of softmax maps over scales and mirroring."""
+    """Labels (N, H, W) uint8 of frames (N, H, W, 3) uint8, the largest of `frame_probs`."""
+    probs = frame_probs(network, frame_input, frames, network_hw=network_hw, scales=scales, mirror=mirror)
+    return probs.argmax(dim=1).to(torch.uint8)
+
+
+def frame_probs(
+    network: SegmentationNetwork,
+    frame_input: FrameInput,
+    frames: Tensor,
+    *,
+    network_hw: tuple[int, int],
+    scales: Sequence[float],
+    mirror: bool,
+) -> Tensor:
+    """Mean of softmax maps (N, C, H, W) of frames (N, H, W, 3) uint8, over scales and mirroring."""
     frame_hw = (int(frames.shape[1]), int(frames.shape[2]))
     total: Tensor | float = 0.0
+    views = (False, True) if mirror else (False,)
     for scale in scales:
         image = F.interpolate(
             frame_input(frames),
@@ -124,13 +141,13 @@ def label_frame(
             align_corners=False,
             antialias=True,
         )
-        for is_mirrored in (False, True) if mirror else (False,):
+        for is_mirrored in views:
             logits = network.logits(image.flip(3) if is_mirrored else image)
             probs = logits.float().softmax(dim=1)
             probs = probs.flip(3) if is_mirrored else probs
             total = total + upsample(probs, frame_hw, align_corners=network.align_corners)
     assert isinstance(total, Tensor)
-    return total.argmax(dim=1).to(torch.uint8)
+    return total / (len(scales) * len(views))
 
 
 def scaled_hw(network_hw: tuple[int, int], scale: float, multiple: int) -> tuple[int, int]:

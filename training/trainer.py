@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, Protocol, TextIO, TypeVar
+from typing import Any, Generic, TextIO, TypeVar
 
 import numpy as np
 import torch
@@ -24,43 +24,19 @@ from torch.utils.data import Dataset
 from runtime.command import progress
 from runtime.errors import CheckpointError, TrainingError
 from runtime.files import write_text
-from training.batches import Batch, load_batches
+from training.batch import Batch
+from training.batches import load_batches
 from training.checkpoint import load_tensors, read_tensors, save_tensors
 from training.config import OptimizerConfig
 from training.device import Compute
+from training.methods.method import Method
 from training.networks.network import SegmentationNetwork
 from training.schedule import learning_rate_factor, parameter_groups, set_learning_rate
 
-__all__ = ["Method", "Run", "build_optimizer", "train", "training_step"]
+__all__ = ["Run", "build_optimizer", "train", "training_step"]
 
 STATE_KIND = "iapc-state-1"
-Item_contra = TypeVar("Item_contra", bound=Batch, contravariant=True)
 Item = TypeVar("Item", bound=Batch)
-
-
-class Method(Protocol[Item_contra]):
-    """What is learnt: gives the loss terms of a batch, and has a state of its own besides the student."""
-
-    @property
-    def student(self) -> SegmentationNetwork:
-        """The network that is trained."""
-        ...
-
-    def losses(self, batch: Item_contra) -> dict[str, Tensor]:
-        """Weighted scalar terms of one step, by the name they are logged under; the trainer sums them."""
-        ...
-
-    def after_step(self) -> None:
-        """Called after the optimiser moved the student."""
-        ...
-
-    def state(self) -> dict[str, Tensor]:
-        """Tensors besides the student's that the next step depends on."""
-        ...
-
-    def load_state(self, state: Mapping[str, Tensor]) -> None:
-        """Put back what `state` gave."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

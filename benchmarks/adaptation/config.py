@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, NonNegativeInt, PositiveInt
 
 from runtime.config import StrictModel
-from training.config import IapcConfig
+from training.methods.iapc import IapcConfig
 from training.networks.config import Backbone
 
 __all__ = ["AdaptationBenchmarkConfig"]

@@ -20,13 +20,14 @@ from torch.profiler import ProfilerActivity, profile
 from benchmarks.adaptation.config import AdaptationBenchmarkConfig
 from benchmarks.adaptation.plain import PlainStep
 from benchmarks.adaptation.views import StepViews, draw_views
+from training.batch import TargetBatch
 from training.batch_norm import estimate_statistics, load_statistics
-from training.batches import TargetBatch
 from training.checkpoint import NetworkSpec
 from training.config import OptimizerConfig
 from training.device import Compute, Precision
 from training.importance import frame_importance
 from training.methods.iapc import Iapc
+from training.methods.method import Setting
 from training.networks.config import DeepLabV2Config
 from training.trainer import build_optimizer, training_step
 
@@ -141,7 +142,7 @@ def _build(
     )
     optimizer_config = OptimizerConfig(warmup=0)
     prior = torch.full((spec.space.num_classes,), 1.0 / spec.space.num_classes, device=compute.device)
-    method = Iapc(network, frame_input, config.method, class_prior=prior, has_fixed_statistics=False, compute=compute)
+    method = Iapc(config.method, Setting(network, frame_input, prior, compute))
     optimizer, scaler = build_optimizer(method.student, optimizer_config), compute.scaler()
 
     def step(index: int) -> dict[str, float]:

@@ -14,8 +14,8 @@ from torch import Tensor, optim
 from torch.profiler import record_function
 
 from training.batch_norm import freeze_affine
-from training.config import IapcConfig
 from training.frame_network import FrameInput
+from training.methods.iapc import IapcConfig
 from training.networks.network import NetworkOutput, SegmentationNetwork
 
 __all__ = ["PlainStep"]

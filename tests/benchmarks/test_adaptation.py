@@ -13,13 +13,13 @@ from benchmarks.adaptation.measure import require_same_losses
 from benchmarks.adaptation.plain import PlainStep
 from benchmarks.adaptation.views import StepViews, draw_views
 from runtime.errors import GateError
+from training.batch import TargetBatch
 from training.batch_norm import estimate_statistics, load_statistics
-from training.batches import TargetBatch
 from training.checkpoint import NetworkSpec
-from training.config import IapcConfig
 from training.device import Compute
 from training.importance import frame_importance
-from training.methods.iapc import Iapc
+from training.methods.iapc import Iapc, IapcConfig
+from training.methods.method import Setting
 from training.networks.config import DeepLabV2Config
 from training.networks.network import SegmentationNetwork
 
@@ -58,7 +58,7 @@ def iapc_terms(config: IapcConfig, spec: NetworkSpec, views: StepViews) -> dict[
     importance = frame_importance(network.eval(), spec, views.source, config.importance)
     compute = Compute(torch.device("cpu"), "fp32")
     prior = torch.full((19,), 1 / 19)
-    method = Iapc(network, spec.frame_input(), config, class_prior=prior, has_fixed_statistics=False, compute=compute)
+    method = Iapc(config, Setting(network, spec.frame_input(), prior, compute))
     _, memory, student, _, labels = views.of_step(0)
     batch = TargetBatch(["a", "b"], memory, None, student, labels, importance[views.places(0)])
     return {name: float(term.detach()) for name, term in method.losses(batch).items()}

@@ -34,7 +34,7 @@ def test_override_replaces_one_key_of_the_file(tmp_path: Path) -> None:
 def test_choice_may_be_left_to_a_race() -> None:
     chosen = load_config(None, "runtime", RuntimeConfig, ["backend.provider=auto", "backend.race_s=1"])
     assert chosen.backend == AutoConfig(race_s=1.0)
-    with pytest.raises(ConfigError, match=r"unknown key 'backend\.auto\.race'; did you mean 'race_s'"):
+    with pytest.raises(ConfigError, match=r"unknown key 'backend\.race'; did you mean 'race_s'"):
         load_config(None, "runtime", RuntimeConfig, ["backend.provider=auto", "backend.race=1"])
 
 
@@ -55,8 +55,9 @@ def test_config_cannot_be_changed_after_loading() -> None:
     ("text", "message"),
     [
         ("runtime: {overlay_opacty: 1}", "unknown key 'overlay_opacty'; did you mean 'overlay_opacity'"),
-        ("runtime: {backend: {provider: cpu, thread: 1}}", "unknown key '.*thread'; did you mean 'threads'"),
+        ("runtime: {backend: {provider: cpu, thread: 1}}", "unknown key 'backend.thread'; did you mean 'threads'"),
         ("runtime: {backend: {provider: cuda, device: 1}}", "did you mean 'device_id'"),
+        ("runtime: {sinks: [{kind: npz, foldr: a}]}", "sinks.0.folder: Field required; unknown key 'sinks.0.foldr'"),
         (
             "runtime: {backend: {provider: cuda, threads: 1}}",
             "unknown key '.*threads'; valid names: provider, device_id",
@@ -65,7 +66,7 @@ def test_config_cannot_be_changed_after_loading() -> None:
         ("runtime: {backend: {provider: cpu, threads: 0}}", r"threads: Input should be greater than 0 \(got 0\)"),
         ("runtme: {}", "unknown section 'runtme'; did you mean 'runtime'"),
         ("runtime: {backend: {threads: 1}}", "backend: the key 'provider' is missing"),
-        ("runtime: {sinks: [{kind: ring, nam: a}]}", r"unknown key 'sinks\.0\.ring\.nam'; did you mean 'name'"),
+        ("runtime: {sinks: [{kind: ring, nam: a}]}", r"unknown key 'sinks\.0\.nam'; did you mean 'name'"),
         ("runtime: {sinks: {kind: ring, name: a}}", r"sinks: expected a list, \[...\] \(got"),
         ("runtime: {source: drive.mp4}", r"source: expected a group of keys, \{...\} \(got 'drive.mp4'\)"),
         ("runtime: {loop: 5}", r"loop: expected a group of keys, \{...\} \(got 5\)"),

@@ -219,6 +219,24 @@ def test_run_killed_again_and_again_ends_with_the_same_bits(
     assert_same_result(whole, tmp_path / "out")
 
 
+def test_run_by_rounds_killed_within_and_between_them_ends_with_the_same_bits(
+    world: Path, make_settings: MakeSettings, tmp_path: Path, make_config: MakeConfig
+) -> None:
+    method = {"name": "class_balanced", "rounds": 2, "share": 0.5}
+    uninterrupted = tmp_path / "whole.yaml"
+    uninterrupted.write_text(yaml.safe_dump({"training": make_settings(world, tmp_path / "whole", method=method)}))
+    assert main(["adapt", str(uninterrupted)]) == 0
+    labels = [run_folder(tmp_path / "whole") / f"labels_{number}" for number in range(2)]
+    assert len(list(labels[0].iterdir())) == len(list(labels[1].iterdir())) > 0
+    config = make_config(method=method)
+    for file in ("labels_0.thresholds.json", "labels_0/000001.png", "labels_1/000001.png", "adapted.safetensors"):
+        command = [sys.executable, "-c", KILLED_AT_RENAME, file, "1", "adapt", config]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        assert done.returncode == -signal.SIGKILL, done.stderr
+    assert main(["adapt", config]) == 0
+    assert_same_result(tmp_path / "whole", tmp_path / "out")
+
+
 def test_run_stopped_by_a_damaged_frame_names_it_and_goes_on_once_it_is_restored(
     whole: Path, world: Path, tmp_path: Path, make_config: MakeConfig, capsys: pytest.CaptureFixture[str]
 ) -> None:

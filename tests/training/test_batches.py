@@ -10,11 +10,13 @@ import pytest
 import torch
 
 from runtime.images import write_png
-from training.batches import TargetBatch, TargetBatches, load_batches
-from training.config import AdaptationConfig, IapcConfig, ViewConfig
+from training.batch import TargetBatch
+from training.batches import TargetBatches, load_batches
+from training.config import AdaptationConfig, ViewConfig
 from training.data.layouts import folder_images
 from training.device import Compute
 from training.importance import ImportanceMaps
+from training.methods.iapc import IapcConfig
 from training.pseudo_labels import PseudoLabels
 
 MakeBatches = Callable[..., TargetBatches]
@@ -65,15 +67,20 @@ def same(first: TargetBatch, second: TargetBatch) -> bool:
     return first.names == second.names and has_same_views
 
 
-def source_of(batch: TargetBatch) -> torch.Tensor:
-    assert batch.source is not None
-    return batch.source
+def weak_of(batch: TargetBatch) -> torch.Tensor:
+    assert batch.weak is not None
+    return batch.weak
+
+
+def memory_of(batch: TargetBatch) -> torch.Tensor:
+    assert batch.memory is not None
+    return batch.memory
 
 
 def test_batch_has_three_views_of_its_frames_and_their_labels(make_batches: MakeBatches) -> None:
     batch = make_batches()[0]
     assert len(batch.names) == 2
-    for view in (batch.memory, source_of(batch), batch.student):
+    for view in (memory_of(batch), weak_of(batch), batch.student):
         assert (view.shape, view.dtype) == ((2, 32, 48, 3), torch.uint8)
     assert (batch.pseudo_labels.shape, batch.pseudo_labels.dtype) == ((2, 32, 48), torch.int64)
 
@@ -92,26 +99,26 @@ def test_every_frame_comes_once_before_any_comes_again(make_batches: MakeBatches
     assert names[:5] != names[5:10]
 
 
-def test_labels_lie_where_the_source_view_shows_them(make_batches: MakeBatches) -> None:
+def test_labels_lie_where_the_weak_view_shows_them(make_batches: MakeBatches) -> None:
     """At scale 1 nothing is resampled, so the labels are still the red channel in eight steps."""
     batches = make_batches(scale=(1.0, 1.0))
     for step in range(4):
         batch = batches[step]
-        assert torch.equal(batch.pseudo_labels, (source_of(batch)[..., 0] // 32).long())
+        assert torch.equal(batch.pseudo_labels, (weak_of(batch)[..., 0] // 32).long())
 
 
 def test_memory_view_shows_the_same_place_at_its_own_scale(make_batches: MakeBatches) -> None:
     batch = make_batches(scale=(1.0, 1.0))[0]
-    assert torch.equal(batch.memory, source_of(batch))
+    assert torch.equal(memory_of(batch), weak_of(batch))
     larger = make_batches(scale=(1.2, 1.2))[0]
-    assert not torch.equal(larger.memory, source_of(larger))
+    assert not torch.equal(memory_of(larger), weak_of(larger))
 
 
-def test_student_view_differs_from_the_source_view_in_colour_alone(make_batches: MakeBatches) -> None:
+def test_student_view_differs_from_the_weak_view_in_colour_alone(make_batches: MakeBatches) -> None:
     plain, changed = make_batches(photometric=False)[0], make_batches()[0]
-    assert torch.equal(plain.student, source_of(plain))
-    assert torch.equal(source_of(plain), source_of(changed))
-    assert not torch.equal(changed.student, source_of(changed))
+    assert torch.equal(plain.student, weak_of(plain))
+    assert torch.equal(weak_of(plain), weak_of(changed))
+    assert not torch.equal(changed.student, weak_of(changed))
 
 
 def test_a_frame_is_cropped_anew_each_time_it_comes_back(make_batches: MakeBatches) -> None:
@@ -120,7 +127,7 @@ def test_a_frame_is_cropped_anew_each_time_it_comes_back(make_batches: MakeBatch
     for step in range(10):
         batch = batches[step]
         for place, name in enumerate(batch.names):
-            seen.setdefault((name, place), []).append(source_of(batch)[place])
+            seen.setdefault((name, place), []).append(weak_of(batch)[place])
     returned = [views for views in seen.values() if len(views) > 1]
     assert returned
     assert all(not torch.equal(views[0], views[1]) for views in returned)
@@ -139,18 +146,18 @@ def test_batch_with_importance_has_no_source_view_and_the_same_others(make_batch
     for step in range(4):
         batch, plain = make_batches(is_judged_once=True, view="frame")[step], make_batches()[step]
         assert plain.importance is None
-        assert batch.source is None
+        assert batch.weak is None
         assert batch.importance is not None
         assert (batch.importance.shape, batch.importance.dtype) == ((2, 32, 48), torch.uint8)
-        assert same(batch, plain._replace(source=None, importance=batch.importance))
+        assert same(batch, plain._replace(weak=None, importance=batch.importance))
 
 
-def test_importance_lies_where_the_source_view_shows_it(make_batches: MakeBatches) -> None:
+def test_importance_lies_where_the_weak_view_shows_it(make_batches: MakeBatches) -> None:
     """At scale 1 nothing is resampled, so the importance is still the green channel."""
     for step in range(4):
         batch = make_batches(scale=(1.0, 1.0), is_judged_once=True)[step]
         assert batch.importance is not None
-        assert torch.equal(batch.importance, source_of(make_batches(scale=(1.0, 1.0))[step])[..., 1])
+        assert torch.equal(batch.importance, weak_of(make_batches(scale=(1.0, 1.0))[step])[..., 1])
 
 
 @pytest.mark.parametrize("workers", [0, 1])
@@ -162,5 +169,5 @@ def test_loader_processes_carry_what_is_absent(make_batches: MakeBatches, worker
 def test_absent_view_stays_absent_when_moved(make_batches: MakeBatches, compute: Compute) -> None:
     batch = make_batches(is_judged_once=True, view="frame")[0]
     moved = compute.move(batch)
-    assert moved.source is None
+    assert moved.weak is None
     assert same(moved, batch)

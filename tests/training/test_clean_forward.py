@@ -12,14 +12,16 @@ import torch
 
 from runtime.images import write_png
 from training.__main__ import main
+from training.batch import TargetBatch
 from training.batch_norm import read_statistics
-from training.batches import TargetBatch, TargetBatches
+from training.batches import TargetBatches
 from training.checkpoint import NetworkSpec, load_network
-from training.config import AdaptationConfig, IapcConfig
+from training.config import AdaptationConfig
 from training.data.layouts import folder_images
 from training.device import Compute
 from training.distributed import ALONE, World
-from training.methods.iapc import Iapc
+from training.methods.iapc import Iapc, IapcConfig
+from training.methods.method import Setting
 from training.networks.deeplab_v2 import DeepLabV2
 from training.pseudo_labels import PseudoLabels
 
@@ -79,11 +81,11 @@ def test_clean_crops_are_a_function_of_the_step_and_move_no_other_view(
     with_clean, again, without = make_batches(**CLEAN)[3], make_batches(**CLEAN)[3], make_batches()[3]
     assert with_clean.clean is not None
     assert again.clean is not None
-    assert with_clean.source is not None
+    assert with_clean.memory is not None
     assert torch.equal(with_clean.clean, again.clean)
     assert not torch.equal(with_clean.clean, with_clean.memory)
     assert without.clean is None
-    for view in ("memory", "source", "student", "pseudo_labels"):
+    for view in ("memory", "weak", "student", "pseudo_labels"):
         assert torch.equal(getattr(with_clean, view), getattr(without, view))
 
 
@@ -98,7 +100,7 @@ def test_processes_have_the_clean_crops_of_their_own_places(make_batches: Callab
 def iapc(network: DeepLabV2, spec: NetworkSpec, compute: Compute) -> Iapc:
     prior = torch.full((11,), 1 / 11)
     config = IapcConfig(name="iapc", importance_view="crop", ema_momentum=0.5)
-    return Iapc(network, spec.frame_input(), config, class_prior=prior, has_fixed_statistics=False, compute=compute)
+    return Iapc(config, Setting(network, spec.frame_input(), prior, compute))
 
 
 def a_batch(*, clean: bool) -> TargetBatch:

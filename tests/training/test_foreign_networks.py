@@ -8,14 +8,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from runtime.errors import CheckpointError
+from training.batch import TargetBatch
 from training.batch_norm import estimate_statistics, use_batch_statistics
-from training.batches import TargetBatch
 from training.checkpoint import load_tensors, read_tensors, save_tensors
-from training.config import IapcConfig
 from training.device import Compute
 from training.frame_network import FrameInput
 from training.label_free import score
-from training.methods.iapc import Iapc
+from training.methods.iapc import Iapc, IapcConfig
+from training.methods.method import Setting
 from training.networks.config import INPUT_CONVENTIONS
 from training.networks.wrapped import WrappedNetwork
 from training.pseudo_labels import scaled_hw
@@ -50,14 +50,9 @@ def wrapped(network: nn.Module, feature_layer: str = "trunk") -> WrappedNetwork:
 
 
 def iapc_of(network: WrappedNetwork, compute: Compute, *, is_fixed: bool = False) -> Iapc:
-    return Iapc(
-        network,
-        FrameInput(INPUT_CONVENTIONS["rgb_imagenet"]),
-        IapcConfig(name="iapc", importance_view="crop"),
-        class_prior=torch.full((NUM_CLASSES,), 1 / NUM_CLASSES),
-        has_fixed_statistics=is_fixed,
-        compute=compute,
-    )
+    frame_input, prior = FrameInput(INPUT_CONVENTIONS["rgb_imagenet"]), torch.full((NUM_CLASSES,), 1 / NUM_CLASSES)
+    setting = Setting(network, frame_input, prior, compute, has_fixed_statistics=is_fixed)
+    return Iapc(IapcConfig(name="iapc", importance_view="crop"), setting)
 
 
 def batch() -> TargetBatch:

@@ -9,10 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from runtime.images import write_png
-from training.batches import TargetBatch
+from training.batch import TargetBatch
 from training.checkpoint import NetworkSpec
 from training.class_weights import RareClassWeights
-from training.config import IapcConfig
 from training.data.layouts import folder_images
 from training.device import Compute
 from training.importance import ImportanceMaps, make_importance_maps
@@ -25,7 +24,9 @@ from training.losses import (
     prototype_enhanced_loss,
     prototype_symmetric_loss,
 )
-from training.methods.iapc import Iapc, ema_update
+from training.methods.ema import ema_update
+from training.methods.iapc import Iapc, IapcConfig
+from training.methods.method import Setting
 from training.networks.deeplab_v2 import DeepLabV2
 from training.networks.network import SegmentationNetwork, upsample
 from training.prototypes import class_prototypes, feature_labels, prototype_similarity
@@ -39,14 +40,8 @@ def make_iapc(network: DeepLabV2, spec: NetworkSpec, compute: Compute) -> MakeIa
     def make(*, has_fixed_statistics: bool = False, **settings: float | str) -> Iapc:
         config = IapcConfig.model_validate({"name": "iapc", "importance_view": "crop", **settings})
         prior = torch.arange(1.0, NUM_CLASSES + 1) / 66
-        return Iapc(
-            copy.deepcopy(network),
-            spec.frame_input(),
-            config,
-            class_prior=prior,
-            has_fixed_statistics=has_fixed_statistics,
-            compute=compute,
-        )
+        setting = Setting(copy.deepcopy(network), spec.frame_input(), prior, compute, has_fixed_statistics)
+        return Iapc(config, setting)
 
     return make
 
@@ -58,7 +53,7 @@ def batch() -> TargetBatch:
     views = [torch.randint(0, 256, (2, 32, 48, 3), dtype=torch.uint8, generator=rng) for _ in range(3)]
     labels = torch.randint(0, 8, (2, 4, 6), generator=rng).repeat_interleave(8, 1).repeat_interleave(8, 2)
     return TargetBatch(
-        ["a", "b"], memory=views[0], source=views[1], student=views[2], pseudo_labels=labels, importance=None
+        ["a", "b"], memory=views[0], weak=views[1], student=views[2], pseudo_labels=labels, importance=None
     )
 
 
@@ -68,8 +63,8 @@ def source_of(iapc: Iapc) -> SegmentationNetwork:
 
 
 def view_of(batch: TargetBatch) -> Tensor:
-    assert batch.source is not None
-    return batch.source
+    assert batch.weak is not None
+    return batch.weak
 
 
 def weights_of(network: nn.Module) -> dict[str, Tensor]:

@@ -6,12 +6,18 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from training.config import AdaptationConfig, IapcConfig, OptimizerConfig, PseudoLabelConfig, ViewConfig
+from training.config import AdaptationConfig, OptimizerConfig, PseudoLabelConfig, ViewConfig
+from training.methods.iapc import IapcConfig
 from training.presets import PRESETS
 
 
 def resolved(**given: Any) -> AdaptationConfig:
     return AdaptationConfig.model_validate({"preset": "iapc_paper", **given})
+
+
+def iapc_of(adaptation: AdaptationConfig) -> IapcConfig:
+    assert isinstance(adaptation.method, IapcConfig)
+    return adaptation.method
 
 
 def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -23,7 +29,7 @@ def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 def test_paper_preset_has_the_published_values() -> None:
     paper = resolved()
-    method, views, optimizer = paper.method, paper.views, paper.optimizer
+    method, views, optimizer = iapc_of(paper), paper.views, paper.optimizer
     assert (method.importance, method.importance_view, method.absent) == ("prob_ratio", "crop", "zero")
     assert (method.importance_weighted, method.information, method.symmetric, method.enhanced) == (0.2, 0.5, 0.04, 2.0)
     assert (method.temperature, method.rare_boost, method.ema_momentum, method.diversity) == (1.0, 7.0, 0.9999, 0.0)
@@ -66,8 +72,8 @@ def test_preset_settles_every_key_so_that_no_default_can_move_a_published_run(na
 
 def test_given_key_wins_and_its_neighbours_stay() -> None:
     config = resolved(iterations=20, method={"information": 0.7}, optimizer={"warmup": 10})
-    assert (config.iterations, config.method.information, config.optimizer.warmup) == (20, 0.7, 10)
-    assert (config.method.enhanced, config.method.absent) == (2.0, "zero")
+    assert (config.iterations, iapc_of(config).information, config.optimizer.warmup) == (20, 0.7, 10)
+    assert (iapc_of(config).enhanced, iapc_of(config).absent) == (2.0, "zero")
     assert (config.optimizer.horizon, config.batch_size) == (100_000, 6)
 
 
@@ -79,7 +85,7 @@ def test_group_given_as_an_object_wins_with_what_was_set_of_it() -> None:
     config = AdaptationConfig.model_validate(
         {"preset": "iapc_paper", "method": IapcConfig(name="iapc", information=0.7)}
     )
-    assert (config.method.information, config.method.temperature) == (0.7, 1.0)
+    assert (iapc_of(config).information, iapc_of(config).temperature) == (0.7, 1.0)
 
 
 def test_another_member_of_a_union_takes_nothing_from_the_presets_member() -> None:

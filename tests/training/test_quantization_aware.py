@@ -18,7 +18,7 @@ from runtime.bundle.manifest import Scheme
 from runtime.config import validated
 from runtime.errors import ConfigError
 from training.checkpoint import NetworkSpec, load_network, read_network, save_network
-from training.config import IapcConfig, TrainingConfig
+from training.config import TrainingConfig
 from training.device import Compute
 from training.fake_quantization import (
     ActivationRounding,
@@ -30,7 +30,8 @@ from training.fake_quantization import (
     learnt_ranges,
 )
 from training.losses import divergence
-from training.methods.iapc import Iapc
+from training.methods.iapc import Iapc, IapcConfig
+from training.methods.method import Setting
 from training.networks.deeplab_v2 import DeepLabV2
 from training.quantization_aware import TunedNetwork, adapt_with_integers
 
@@ -301,7 +302,7 @@ def test_classifiers_are_not_summed_past_their_rounding(
 
     def student_of(source: DeepLabV2) -> Any:
         prior = torch.full((11,), 1 / 11)
-        method = Iapc(source, spec.frame_input(), config, class_prior=prior, has_fixed_statistics=True, compute=compute)
+        method = Iapc(config, Setting(source, spec.frame_input(), prior, compute, has_fixed_statistics=True))
         return method.student
 
     assert student_of(copy.deepcopy(network)).classifier.by_taps

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from runtime.labels import IGNORE_INDEX
-from training.batches import SourceBatch
+from training.batch import SourceBatch
 from training.checkpoint import NetworkSpec
 from training.device import Compute
 from training.methods.supervised import Supervised

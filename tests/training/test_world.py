@@ -21,7 +21,7 @@ from torch.utils.data import Dataset
 
 from runtime.command import run_command
 from runtime.errors import ConfigError, TrainingError
-from training.batches import SourceBatch
+from training.batch import SourceBatch
 from training.checkpoint import NetworkSpec, read_tensors
 from training.class_weights import RareClassWeights
 from training.config import OptimizerConfig

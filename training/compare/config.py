@@ -8,7 +8,7 @@ from runtime.config import StrictModel
 
 __all__ = ["CompareConfig", "TableName"]
 
-TableName = Literal["ablation", "sensitivity", "variants"]
+TableName = Literal["ablation", "sensitivity", "variants", "methods"]
 
 
 class CompareConfig(StrictModel):
@@ -17,6 +17,7 @@ class CompareConfig(StrictModel):
     seeds: Annotated[tuple[NonNegativeInt, ...], Field(min_length=1)] = (0, 1, 2)
     """Of the adaptation alone: the source network is one and the same."""
     tables: tuple[TableName, ...] = ("ablation", "sensitivity", "variants")
+    """The first three vary IAPC; `methods` puts every other method in its place, with all else as it is."""
     sensitivity_values: Literal["all", "ends"] = "all"
     """`ends` runs the lowest and the highest of each weight's values, and the configured one."""
     iterations: PositiveInt | None = None

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, assert_never
 
+from runtime.errors import ConfigError
 from training.compare.config import CompareConfig, TableName
 
 __all__ = ["ALL", "PUBLISHED_SOURCE", "Row", "Table", "build_tables"]
@@ -79,6 +80,19 @@ VARIANTS = (
     Row("no target statistics (share 0)", {"statistics_share": 0.0}),
 )
 
+# Each with its own defaults; views, labels, batch-norm policy and schedule are those of the run file for all of them.
+METHODS = (
+    Row("TENT", {"method": {"name": "tent"}}),
+    Row("P", {"method": {"name": "pseudo_label"}}),
+    Row("CBST", {"method": {"name": "class_balanced"}}),
+    Row("CRST (MRKLD)", {"method": {"name": "class_balanced", "uniformity": 0.1}}),
+    Row("LD", {"method": {"name": "label_denoising"}}),
+    Row("MinEnt + P", {"method": {"name": "min_entropy"}}),
+    Row("MaxSquare + P", {"method": {"name": "max_square"}}),
+    Row("self-training (DAFormer, MIC)", {"method": {"name": "self_training"}}),
+    ALL,
+)
+
 
 def build_tables(config: CompareConfig, adaptation: Mapping[str, Any]) -> list[Table]:
     """The tables that are asked for, and one of the user's own rows where there are any.
@@ -86,7 +100,16 @@ def build_tables(config: CompareConfig, adaptation: Mapping[str, Any]) -> list[T
     Args:
         config: which tables.
         adaptation: the configured adaptation as plain values; its weights are points of the sensitivity curves too.
+
+    Raises:
+        ConfigError: a table varies IAPC, and another method is configured.
     """
+    name = adaptation["method"]["name"]
+    if name != "iapc" and (vary_iapc := [table for table in config.tables if table != "methods"]):
+        raise ConfigError(
+            f"compare.tables {', '.join(vary_iapc)} vary the terms of iapc, and adaptation.method is {name}; set "
+            "compare.tables to [methods] or to [], and give rows of your own"
+        )
     tables = [_built_in(name, config, adaptation) for name in config.tables]
     if config.rows or not tables:
         own = tuple(Row(title, changes) for title, changes in config.rows.items())
@@ -103,6 +126,8 @@ def _built_in(name: TableName, config: CompareConfig, adaptation: Mapping[str, A
             return Table(name, "Sensitivity to the weights", rows)
         case "variants":
             return Table(name, "Variants of the forms", VARIANTS)
+        case "methods":
+            return Table(name, "Methods", METHODS, has_baselines=True)
         case _:
             assert_never(name)
 

@@ -7,22 +7,20 @@ prototypes, and the student, which is what is delivered, learns on photometrical
 
 import copy
 from collections.abc import Mapping
+from typing import Annotated, Literal
 
 import torch
+from pydantic import Field, NonNegativeFloat, PositiveFloat
 from torch import Tensor
-from torch.optim.swa_utils import get_ema_multi_avg_fn
 from torch.profiler import record_function
 
-from training.batch_norm import freeze_affine, use_batch_statistics
-from training.batches import TargetBatch
+from runtime.config import StrictModel
+from training.batch import TargetBatch
+from training.batch_norm import use_batch_statistics
 from training.class_weights import RareClassWeights
-from training.config import IapcConfig
-from training.device import Compute
-from training.fake_quantization import is_fake_quantized
-from training.frame_network import FrameInput
 from training.global_batch_norm import by_global_batch
 from training.losses import (
-    divergence,
+    ImportanceForm,
     importance_map,
     importance_weighted_loss,
     information_maximisation_loss,
@@ -31,63 +29,84 @@ from training.losses import (
     prototype_enhanced_loss,
     prototype_symmetric_loss,
 )
+from training.methods.ema import ema_update
+from training.methods.method import Needs, Setting
+from training.methods.student import Student, sums_by_taps
 from training.networks.network import NetworkOutput, SegmentationNetwork, upsample
-from training.prototypes import class_prototypes, feature_labels, prototype_similarity
+from training.prototypes import AbsentForm, class_prototypes, feature_labels, prototype_similarity
 
-__all__ = ["Iapc"]
+__all__ = ["Iapc", "IapcConfig"]
+
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+
+
+class IapcConfig(StrictModel):
+    """IAPC (arXiv 2306.01598). Defaults are the corrected form; the paper's and the code's are one key away."""
+
+    name: Literal["iapc"]
+    importance: ImportanceForm = "prob_ratio"
+    importance_view: Literal["frame", "crop"] = "frame"
+    """Judge importance once on each whole frame, or, as the paper does, on every crop of every step."""
+    importance_weighted: NonNegativeFloat = 0.2
+    information: NonNegativeFloat = 0.5
+    diversity: NonNegativeFloat = 0.0
+    """Weight of the divergence from the pseudo-labels' class frequencies, added to the information term."""
+    symmetric: NonNegativeFloat = 0.04
+    enhanced: NonNegativeFloat = 2.0
+    temperature: PositiveFloat = 0.1
+    """Of the prototype distribution; the paper has 1.0."""
+    absent: AbsentForm = "mask"
+    """Similarity to classes absent from an image; the paper's code has `zero`."""
+    ema_momentum: Share = 0.9999
+    rare_boost: Annotated[float, Field(ge=1.0)] = 7.0
+    """1 switches the class weights off."""
+
+    @property
+    def needs(self) -> Needs:
+        """See `Needs`."""
+        is_judged = self.importance != "none" and self.importance_weighted > 0
+        return Needs(
+            importance=self.importance if is_judged and self.importance_view == "frame" else None,
+            memory=self.uses_prototypes,
+            weak=is_judged and self.importance_view == "crop",
+        )
+
+    @property
+    def uses_prototypes(self) -> bool:
+        """Whether any term asks for prototypes."""
+        return self.symmetric > 0 or self.enhanced > 0
 
 
 class Iapc:
-    """The four terms of IAPC on one batch of target views."""
+    """The four terms of IAPC on one batch of target views.
 
-    def __init__(
-        self,
-        source: SegmentationNetwork,
-        frame_input: FrameInput,
-        config: IapcConfig,
-        *,
-        class_prior: Tensor,
-        has_fixed_statistics: bool,
-        compute: Compute,
-        judge: SegmentationNetwork | None = None,
-        likeness: float = 0.0,
-    ) -> None:
-        """Make the three networks.
+    Args:
+        config: weights and forms of the terms.
+        setting: what it starts from.
+    """
 
-        Args:
-            source: the source network, statistics already blended; it becomes the student.
-            frame_input: its input convention.
-            config: weights and forms of the terms.
-            class_prior: (C,) class frequencies of the pseudo-labels, for the optional diversity term.
-            has_fixed_statistics: normalise the student by its stored statistics instead of the batch's.
-            compute: device and precision.
-            judge: the network that judges importance where that is not `source`, as where that computes roughly.
-            likeness: weight of a fifth term, that the student predicts what the judge does.
-        """
-        is_asked = config.judged_view == "crop" or likeness > 0
-        self.source = copy.deepcopy(judge or source).eval().requires_grad_(False) if is_asked else None
-        self.likeness = likeness
+    def __init__(self, config: IapcConfig, setting: Setting) -> None:
+        source, self.compute = setting.network, setting.compute
+        judge = copy.deepcopy(setting.judge or source) if config.needs.weak else None
+        self.source = None if judge is None else judge.eval().requires_grad_(False)
         self.memory = copy.deepcopy(source).eval().requires_grad_(False)
-        if not has_fixed_statistics:
+        if not setting.has_fixed_statistics:
             # As in the authors' code; copied buffers would do as well, which it never uses.
             use_batch_statistics(self.memory)
-        # What its author keeps from learning stays so.
-        self.student = source.train(not has_fixed_statistics)
-        freeze_affine(self.student)
-        # Sums by taps pass the classifiers by, and with them the rounding of what they read.
-        is_by_taps = compute.device.type == "cpu" and not is_fake_quantized(self.student)
-        for network in (self.memory, self.student):
-            network.sum_by_taps(is_by_taps)
-        by_global_batch(self.memory, compute)
-        self.forward_student = compute.world.parallel(by_global_batch(self.student, compute))
-        self.frame_input = frame_input
-        self.config = config
-        self.compute = compute
-        self.class_prior = class_prior
+        self.memory.sum_by_taps(sums_by_taps(setting))
+        by_global_batch(self.memory, self.compute)
+        self._student = Student(setting)
+        self.frame_input, self.config = setting.frame_input, config
+        self.class_prior = setting.class_prior
         self.class_weights = RareClassWeights(
-            len(class_prior), boost=config.rare_boost, device=compute.device, world=compute.world
+            setting.num_classes, boost=config.rare_boost, device=self.compute.device, world=self.compute.world
         )
         self.clean: Tensor | None = None
+
+    @property
+    def student(self) -> SegmentationNetwork:
+        """The network that is trained."""
+        return self._student.network
 
     def losses(self, batch: TargetBatch) -> dict[str, Tensor]:
         """The weighted terms `importance_weighted` and `information`; with prototypes `symmetric` and `enhanced`."""
@@ -98,28 +117,18 @@ class Iapc:
                 importance = self._importance(batch, hw)
             with record_function("memory forward"):
                 memory = self._remember(batch)
-            with record_function("judge forward"):
-                judged = self._judge(batch)
-        with record_function("student forward"), self.compute.autocast():
-            student: NetworkOutput = self.forward_student(self.frame_input(batch.student))
+        with record_function("student forward"):
+            student = self._student(batch.student)
         with record_function("losses"):
             # Once for all terms: at crop resolution this is the dearest operation of the step after the networks.
-            log_probs = upsample(student.logits, hw, align_corners=self.student.align_corners).log_softmax(dim=1)
+            log_probs = self._student.log_probs(student, hw)
             similarity = None if memory is None else self._similarity(student, memory, hw)
             terms = self._terms(log_probs, similarity, importance, batch.pseudo_labels)
-            if judged is not None:
-                terms["likeness"] = self.likeness * divergence(student.logits, judged)
-            return terms
-
-    def _judge(self, batch: TargetBatch) -> Tensor | None:
-        """The judge's logits of what the student sees; None where the student need not be like it."""
-        if self.source is None or self.likeness == 0:
-            return None
-        return self.source.logits(self.frame_input(batch.student))
+            return {**terms, **self._student.likeness(batch.student, student)}
 
     def _remember(self, batch: TargetBatch) -> NetworkOutput | None:
         """What the memory network sees; None where no term needs prototypes."""
-        if self.config.symmetric == 0 and self.config.enhanced == 0:
+        if batch.memory is None:
             return None
         output: NetworkOutput = self.memory(self.frame_input(batch.memory))
         return output
@@ -127,9 +136,9 @@ class Iapc:
     def _importance(self, batch: TargetBatch, hw: tuple[int, int]) -> Tensor:
         if batch.importance is not None:
             return batch.importance.float() / 255.0
-        if self.source is None or batch.source is None:
+        if self.source is None or batch.weak is None:
             return torch.ones(batch.pseudo_labels.shape, device=self.compute.device)
-        logits = self.source.logits(self.frame_input(batch.source))
+        logits = self.source.logits(self.frame_input(batch.weak))
         return importance_map(upsample(logits, hw, align_corners=self.source.align_corners), self.config.importance)
 
     def _similarity(self, student: NetworkOutput, memory: NetworkOutput, hw: tuple[int, int]) -> Tensor:
@@ -170,9 +179,7 @@ class Iapc:
 
         The reference code does the latter at the start of the next step, which is the same but for the last.
         """
-        if self.clean is not None:
-            with self.compute.autocast():
-                self.student(self.frame_input(self.clean))
+        self._student.show(self.clean)
         ema_update(self.memory, self.student, momentum=self.config.ema_momentum)
 
     def state(self) -> dict[str, Tensor]:
@@ -186,11 +193,3 @@ class Iapc:
             {name.removeprefix("memory/"): tensor for name, tensor in state.items() if name.startswith("memory/")}
         )
         self.class_weights.often = state["often"].to(self.compute.device)
-
-
-def ema_update(memory: torch.nn.Module, student: torch.nn.Module, *, momentum: float) -> None:
-    """`momentum * memory + (1 - momentum) * student` for parameters; buffers are copied (authors' code)."""
-    move = get_ema_multi_avg_fn(momentum)  # type: ignore[no-untyped-call]
-    move(list(memory.parameters()), list(student.parameters()), None)
-    for kept, buffer in zip(memory.buffers(), student.buffers(), strict=True):
-        kept.copy_(buffer)

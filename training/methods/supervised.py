@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from runtime.labels import IGNORE_INDEX
-from training.batches import SourceBatch
+from training.batch import SourceBatch
 from training.device import Compute
 from training.frame_network import FrameInput
 from training.global_batch_norm import by_global_batch

@@ -3,15 +3,18 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from runtime.config import load_config
+from runtime.errors import ConfigError
 from training.compare.cells import Cell, Comparison
 from training.compare.config import CompareConfig
 from training.compare.tables import ALL, Row, Table, build_tables
-from training.config import TrainingConfig
+from training.config import AdaptationConfig, TrainingConfig
+from training.methods.choice import MethodConfig
+from training.methods.iapc import IapcConfig
 
 MakeRun = Callable[..., str]
 
@@ -20,6 +23,11 @@ MakeRun = Callable[..., str]
 def comparison(make_run: MakeRun, tmp_path_factory: pytest.TempPathFactory) -> Comparison:
     path = make_run(tmp_path_factory.mktemp("tables"), iterations=7)
     return Comparison.of(load_config(Path(path), "training", TrainingConfig))
+
+
+def iapc_of(adaptation: AdaptationConfig) -> IapcConfig:
+    assert isinstance(adaptation.method, IapcConfig)
+    return adaptation.method
 
 
 def tables_of(comparison: Comparison, **compare: Any) -> dict[str, Table]:
@@ -34,7 +42,7 @@ def cells_of(comparison: Comparison, table: Table) -> dict[str, Cell]:
 def test_ablation_switches_the_terms_of_its_name_on_and_the_others_off(comparison: Comparison) -> None:
     found = {}
     for title, cell in cells_of(comparison, tables_of(comparison)["ablation"]).items():
-        method = cell.config.adaptation.method
+        method = iapc_of(cell.config.adaptation)
         weights = (method.importance_weighted, method.information, method.symmetric, method.enhanced)
         found[title] = (method.importance, *weights)
     assert found == {
@@ -53,7 +61,7 @@ def test_term_that_is_off_takes_its_optional_companion_along(make_run: MakeRun, 
     config = load_config(Path(make_run(tmp_path)), "training", TrainingConfig, overrides)
     comparison = Comparison.of(config)
     cells = cells_of(comparison, tables_of(comparison)["ablation"])
-    found = {title: cell.config.adaptation.method.diversity for title, cell in cells.items()}
+    found = {title: iapc_of(cell.config.adaptation).diversity for title, cell in cells.items()}
     assert found == {"P": 0, "P+IA": 0, "P+IA+IM": 0.3, "PS": 0, "PE": 0, "PS+PE": 0, "all": 0.3}
 
 
@@ -83,7 +91,7 @@ def test_configured_weight_is_a_point_of_its_curve_and_the_cell_of_all(compariso
 
 
 def test_configured_weight_the_paper_did_not_try_joins_its_curve() -> None:
-    method = {"importance_weighted": 0.25, "information": 0.5, "symmetric": 0.04, "enhanced": 2.0}
+    method = {"name": "iapc", "importance_weighted": 0.25, "information": 0.5, "symmetric": 0.04, "enhanced": 2.0}
     config = CompareConfig(tables=("sensitivity",), sensitivity_values="ends")
     (table,) = build_tables(config, {"method": method})
     points = [row.setting for row in table.rows if row.setting and row.setting[0] == "importance_weighted"]
@@ -117,5 +125,20 @@ def test_cell_is_told_apart_by_seed_and_setting_and_steps_are_those_of_the_compa
 def test_group_given_whole_is_not_changed_by_a_key_below_it(comparison: Comparison) -> None:
     given = {"name": "iapc", "temperature": 0.3}
     row = Row("warm", {"method": given, "method.temperature": 0.5})
-    assert comparison.cell(row, 0).config.adaptation.method.temperature == 0.5
+    assert iapc_of(comparison.cell(row, 0).config.adaptation).temperature == 0.5
     assert given == {"name": "iapc", "temperature": 0.3}
+
+
+def test_every_method_has_its_row(comparison: Comparison) -> None:
+    table = tables_of(comparison, tables=("methods",))["methods"]
+    found = {cell.config.adaptation.method.name for cell in cells_of(comparison, table).values()}
+    members = get_args(get_args(MethodConfig)[0])
+    assert found == {get_args(member.model_fields["name"].annotation)[0] for member in members}
+    assert table.has_baselines
+
+
+def test_tables_of_iapcs_terms_are_refused_for_another_method(comparison: Comparison) -> None:
+    adaptation = {"method": {"name": "tent"}}
+    with pytest.raises(ConfigError, match=r"ablation vary the terms of iapc, and .* is tent"):
+        build_tables(CompareConfig(tables=("ablation",)), adaptation)
+    assert [table.name for table in build_tables(CompareConfig(tables=()), adaptation)] == ["rows"]

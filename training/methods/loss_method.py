@@ -1,0 +1,56 @@
+"""What methods share that have nothing besides the student: a loss on its predictions, and no memory."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+
+from torch import Tensor
+
+from training.batch import TargetBatch
+from training.methods.method import Setting
+from training.methods.student import Student
+from training.networks.network import SegmentationNetwork
+
+__all__ = ["LossMethod"]
+
+
+class LossMethod(ABC):
+    """A method whose terms are functions of the student's log-probabilities and the batch.
+
+    Args:
+        setting: what it starts from.
+        is_affine_frozen: see `Student`.
+    """
+
+    def __init__(self, setting: Setting, *, is_affine_frozen: bool = True) -> None:
+        self._student = Student(setting, is_affine_frozen=is_affine_frozen)
+        self._clean: Tensor | None = None
+
+    @property
+    def student(self) -> SegmentationNetwork:
+        """The network that is trained."""
+        return self._student.network
+
+    def losses(self, batch: TargetBatch) -> dict[str, Tensor]:
+        """The weighted terms of one step."""
+        self._clean = batch.clean
+        output = self._student(batch.student)
+        hw = (int(batch.pseudo_labels.shape[1]), int(batch.pseudo_labels.shape[2]))
+        return {
+            **self.terms(self._student.log_probs(output, hw), batch),
+            **self._student.likeness(batch.student, output),
+        }
+
+    @abstractmethod
+    def terms(self, log_probs: Tensor, batch: TargetBatch) -> dict[str, Tensor]:
+        """The terms of log-probabilities (N, C, H, W) of the student's crops."""
+
+    def after_step(self) -> None:
+        """Show the student its clean crops, where there are any."""
+        self._student.show(self._clean)
+
+    def state(self) -> dict[str, Tensor]:
+        """No state besides the student."""
+        return {}
+
+    def load_state(self, state: Mapping[str, Tensor]) -> None:  # noqa: B027  # there is nothing to put back
+        """No state besides the student."""

@@ -1,0 +1,101 @@
+"""What a method says it needs, what it is built from, and what it owes the trainer, which knows no method.
+
+Adding one touches two places: a file with its settings and its losses, and the list in `training.methods.choice`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+from torch import Tensor
+
+from training.batch import Batch
+from training.device import Compute
+from training.frame_network import FrameInput
+from training.losses import ImportanceForm
+from training.networks.network import SegmentationNetwork
+
+__all__ = ["Method", "Needs", "Rounds", "Setting"]
+
+Item_contra = TypeVar("Item_contra", bound=Batch, contravariant=True)
+
+
+class Method(Protocol[Item_contra]):
+    """What is learnt: gives the loss terms of a batch, and has a state of its own besides the student."""
+
+    @property
+    def student(self) -> SegmentationNetwork:
+        """The network that is trained."""
+        ...
+
+    def losses(self, batch: Item_contra) -> dict[str, Tensor]:
+        """Weighted scalar terms of one step, by the name they are logged under; the trainer sums them."""
+        ...
+
+    def after_step(self) -> None:
+        """Called after the optimiser moved the student."""
+        ...
+
+    def state(self) -> dict[str, Tensor]:
+        """Tensors besides the student's that the next step depends on."""
+        ...
+
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        """Put back what `state` gave."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Rounds:
+    """Labels that are class-balanced, and made anew from the student before every round.
+
+    Of each class a `share` of the pixels is labelled, `share_step` more with every round and at most `max_share`.
+    """
+
+    num_rounds: int
+    share: float
+    share_step: float
+    max_share: float = 0.5
+
+    def share_of(self, number: int) -> float:
+        """The share of a round, the first being 0."""
+        return min(self.share + number * self.share_step, self.max_share)
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What a method looks at; nothing else is read, cut or computed.
+
+    `importance` is judged once on whole frames by the source network, in this form. `memory` is the view of a fixed
+    scale, `weak` the student's crop with its colours unchanged. Without `rounds` the labels are the dense ones that
+    the source network gave before the first step.
+    """
+
+    importance: ImportanceForm | None = None
+    memory: bool = False
+    weak: bool = False
+    rounds: Rounds | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What a method is built from.
+
+    `network` is the source network, statistics already blended; it becomes the student. `class_prior` (C,) are class
+    frequencies of the pseudo-labels. With `has_fixed_statistics` the student is normalised by its stored statistics
+    instead of the batch's. `judge` is the network that judges importance, where that is not `network`, as where that
+    computes roughly; `likeness` is the weight of a term, of any method, that the student predicts what the judge does.
+    """
+
+    network: SegmentationNetwork
+    frame_input: FrameInput
+    class_prior: Tensor
+    compute: Compute
+    has_fixed_statistics: bool = False
+    judge: SegmentationNetwork | None = None
+    likeness: float = 0.0
+
+    @property
+    def num_classes(self) -> int:
+        """C."""
+        return len(self.class_prior)

@@ -1,0 +1,130 @@
+"""DAFormer-style self-training (Hoyer, Dai, Van Gool, CVPR 2022) as its source-free port, with masked consistency.
+
+A teacher labels unchanged crops; the student learns its labels on crops whose colours are changed, mixed with one
+another class by class. The published method mixes source classes into target crops and learns from source labels; the
+port mixes targets alone, as LDBE and CROTS do, and starts from the offline labels' network. Masked consistency is that
+of MIC (Hoyer et al., CVPR 2023): the same labels from crops with blocks taken away.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field, NonNegativeFloat, PositiveInt
+from torch import Tensor
+
+from runtime.config import StrictModel
+from training.batch import TargetBatch
+from training.class_weights import RareClassWeights
+from training.methods.method import Needs, Setting
+from training.methods.student import Student
+from training.methods.teacher import Taught, Teacher
+from training.mixing import class_mix, mask_blocks
+from training.networks.network import SegmentationNetwork
+
+__all__ = ["SelfTraining", "SelfTrainingConfig", "confident_share", "taught_loss"]
+
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+
+
+class SelfTrainingConfig(StrictModel):
+    """Online labels of a teacher."""
+
+    name: Literal["self_training"]
+    ema_momentum: Share = 0.999
+    threshold: Share = 0.968
+    """A crop counts for as much as the share of its pixels of which the teacher is surer than this."""
+    mixed: NonNegativeFloat = 1.0
+    """Weight of the labels of mixed crops."""
+    masked: NonNegativeFloat = 1.0
+    """Weight of those of masked crops; 0 leaves the second forward pass out."""
+    masked_share: Share = 0.7
+    masked_block: PositiveInt = 32
+    """Pixels; the authors' 64 of crops of 1024."""
+    rare_boost: Annotated[float, Field(ge=1.0)] = 7.0
+    """1 switches the class weights off; every method of a comparison should have the same."""
+
+    @property
+    def needs(self) -> Needs:
+        """Unchanged crops for the teacher."""
+        return Needs(weak=True)
+
+
+class SelfTraining:
+    """See the module.
+
+    Args:
+        config: weights.
+        setting: what it starts from.
+    """
+
+    def __init__(self, config: SelfTrainingConfig, setting: Setting) -> None:
+        self.config, compute = config, setting.compute
+        self.teacher = Teacher(setting, config.ema_momentum)
+        self._student = Student(setting)
+        self.class_weights = RareClassWeights(
+            setting.num_classes, boost=config.rare_boost, device=compute.device, world=compute.world
+        )
+        self._clean: Tensor | None = None
+
+    @property
+    def student(self) -> SegmentationNetwork:
+        """The network that is trained."""
+        return self._student.network
+
+    def losses(self, batch: TargetBatch) -> dict[str, Tensor]:
+        """The weighted terms `mixed` and `masked`."""
+        assert batch.weak is not None
+        self._clean = batch.clean
+        hw = (int(batch.pseudo_labels.shape[1]), int(batch.pseudo_labels.shape[2]))
+        taught = self.teacher.teach(batch.weak, hw)
+        weight = confident_share(taught, self.config.threshold)[:, None, None].expand_as(taught.confidence)
+        class_weights = self.class_weights.update(taught.labels)
+        terms = {}
+        if self.config.mixed > 0:
+            pasted = class_mix(taught.labels)
+            images = torch.where(pasted[..., None], batch.student, batch.student.roll(-1, 0))
+            labels = torch.where(pasted, taught.labels, taught.labels.roll(-1, 0))
+            weights = torch.where(pasted, weight, weight.roll(-1, 0))
+            terms["mixed"] = self.config.mixed * self._loss(images, labels, weights, class_weights)
+        if self.config.masked > 0:
+            images = mask_blocks(batch.student, share=self.config.masked_share, block=self.config.masked_block)
+            terms["masked"] = self.config.masked * self._loss(images, taught.labels, weight, class_weights)
+        return terms
+
+    def _loss(self, images: Tensor, labels: Tensor, weights: Tensor, class_weights: Tensor) -> Tensor:
+        hw = (int(labels.shape[1]), int(labels.shape[2]))
+        log_probs = self._student.log_probs(self._student(images), hw)
+        return taught_loss(log_probs, labels, weights, class_weights)
+
+    def after_step(self) -> None:
+        """Show the student its clean crops, where there are any, then move the teacher."""
+        self._student.show(self._clean)
+        self.teacher.follow(self.student)
+
+    def state(self) -> dict[str, Tensor]:
+        """The teacher and the running class weights."""
+        return {**self.teacher.state(), "often": self.class_weights.often}
+
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        """Put back what `state` gave."""
+        self.teacher.load_state(state)
+        self.class_weights.often = state["often"].to(self.class_weights.often)
+
+
+def confident_share(taught: Taught, threshold: float) -> Tensor:
+    """Share of the pixels of each crop whose confidence is above a threshold, (N,)."""
+    return (taught.confidence > threshold).float().mean(dim=(1, 2))
+
+
+def taught_loss(log_probs: Tensor, labels: Tensor, weights: Tensor, class_weights: Tensor) -> Tensor:
+    """Mean over all pixels of weight times class weight times cross-entropy; scalar.
+
+    Args:
+        log_probs: (N, C, H, W).
+        labels: (N, H, W) train ids.
+        weights: (N, H, W).
+        class_weights: (C,).
+    """
+    return (weights * F.nll_loss(log_probs, labels, weight=class_weights, reduction="none")).mean()

@@ -1,0 +1,41 @@
+"""Views made of others: half the classes of one crop pasted onto another, and crops with blocks taken away.
+
+What is drawn comes from torch's generator, which the trainer seeds for every step.
+"""
+
+import torch
+from torch import Tensor
+
+__all__ = ["class_mix", "mask_blocks"]
+
+
+def class_mix(labels: Tensor) -> Tensor:
+    """Which pixels of each crop are pasted onto another: half of the classes it shows (ClassMix, WACV 2021).
+
+    Args:
+        labels: (N, H, W) train ids of N crops.
+
+    Returns:
+        (N, H, W) bool; of k classes in a crop, those of (k + 1) // 2 drawn at random.
+    """
+    pasted = torch.zeros_like(labels, dtype=torch.bool)
+    for mask, label in zip(pasted, labels, strict=True):
+        present = torch.unique(label)
+        chosen = present[torch.randperm(len(present), device="cpu").to(present.device)[: (len(present) + 1) // 2]]
+        mask |= torch.isin(label, chosen)
+    return pasted
+
+
+def mask_blocks(images: Tensor, *, share: float, block: int) -> Tensor:
+    """Crops with square blocks set to 0, each with probability `share` (masked image consistency, CVPR 2023).
+
+    Args:
+        images: (N, H, W, 3) uint8.
+        share: of the blocks.
+        block: side of a block, in pixels; those at the right and lower edge may be smaller.
+    """
+    num, height, width = images.shape[:3]
+    rows, columns = -(-height // block), -(-width // block)
+    is_kept = torch.rand(num, rows, columns) >= share
+    is_kept = is_kept.repeat_interleave(block, 1).repeat_interleave(block, 2)[:, :height, :width]
+    return images * is_kept.to(images.device)[..., None]
