@@ -39,6 +39,7 @@ IN_YAML = {
     "tuple_type": "expected a list, [...]",
     "model_type": "expected a group of keys, {{...}}",
     "model_attributes_type": "expected a group of keys, {{...}}",
+    "value_error": "{error}",
     "union_tag_not_found": "the key {discriminator} is missing, which says what is meant",
 }
 
@@ -148,10 +149,10 @@ def _first_problems(error: ValidationError, model: type[BaseModel]) -> str:
             siblings = _walk(model, problem["loc"][:-1])[1]
             lines.append(f"unknown key {key!r}{nearest(str(problem['loc'][-1]), siblings)}")
         else:
-            got = "" if problem["type"] == "missing" else f" (got {problem['input']!r})"
+            got = "" if problem["type"] in ("missing", "value_error") else f" (got {problem['input']!r})"
             in_yaml = IN_YAML.get(problem["type"])
             message = problem["msg"] if in_yaml is None else in_yaml.format(**problem.get("ctx", {}))
-            lines.append(f"{key}: {message}{got}")
+            lines.append(f"{key}: {message}{got}" if key else f"{message}{got}")
     return "; ".join(lines)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from runtime.errors import ConfigError
 
-__all__ = ["replacing", "sha256_of", "writable_folder", "write_json", "write_text"]
+__all__ = ["replacing", "sha256_of", "writable_file", "writable_folder", "write_json", "write_text"]
 
 
 @contextmanager
@@ -49,6 +49,18 @@ def sha256_of(path: Path) -> str:
     """SHA-256 of a file's bytes, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def writable_file(path: Path) -> Path:
+    """Create the folder of a file where needed, and prove that it can be written.
+
+    Raises:
+        ConfigError: the folder cannot be created or written, or the path is a folder itself.
+    """
+    if path.is_dir():
+        raise ConfigError(f"output file {path} is a folder; name a file in it")
+    writable_folder(path.parent)
+    return path
 
 
 def writable_folder(folder: Path) -> Path:

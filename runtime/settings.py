@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, field_validator, model_validator
 
 from runtime.backends.config import AnyBackendConfig, CpuConfig
 from runtime.config import StrictModel
@@ -11,8 +11,8 @@ from runtime.harvest.config import HarvestConfig
 from runtime.health.config import HealthConfig
 from runtime.live.config import LiveConfig
 from runtime.loop.config import LoopConfig
-from runtime.sinks.config import SinkConfig
-from runtime.sources.config import SourceConfig
+from runtime.sinks.config import PicturesConfig, SinkConfig, place_of
+from runtime.sources.config import FolderConfig, SourceConfig
 from runtime.supervisor.config import SupervisorConfig
 from runtime.swap.config import SwapConfig
 
@@ -45,3 +45,24 @@ class RuntimeConfig(StrictModel):
     swap: SwapConfig | None = None
     """None serves one bundle until the end."""
     supervisor: SupervisorConfig = SupervisorConfig()
+
+    @field_validator("sinks")
+    @classmethod
+    def _one_sink_a_place(cls, sinks: tuple[SinkConfig, ...]) -> tuple[SinkConfig, ...]:
+        places = [place_of(sink) for sink in sinks]
+        twice = [place for place in places if places.count(place) > 1]
+        if twice:
+            raise ValueError(f"two sinks write to {twice[0]}; give each a place of its own")
+        return sinks
+
+    @model_validator(mode="after")
+    def _reads_no_picture_of_its_own(self) -> "RuntimeConfig":
+        if isinstance(self.source, FolderConfig):
+            source = self.source.path.resolve()
+            written = [sink.folder for sink in self.sinks if isinstance(sink, PicturesConfig)]
+            if self.harvest is not None:
+                written.append(self.harvest.folder)
+            inside = [folder for folder in written if folder.resolve().is_relative_to(source)]
+            if inside:
+                raise ValueError(f"{inside[0]} lies inside the source; a second run would read its own pictures")
+        return self

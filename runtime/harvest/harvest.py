@@ -133,7 +133,14 @@ class Harvest:
 
 
 def _refuse_foreign(path: Path) -> None:
-    if path.exists() and not is_run_file(path):
+    try:
+        is_foreign = path.exists() and not is_run_file(path)
+    except OSError as error:
+        raise ConfigError(
+            f"runtime.harvest.folder={path.parent} cannot be read ({error.strerror}); choose another, or correct its "
+            "permissions"
+        ) from error
+    if is_foreign:
         raise ConfigError(
             f"runtime.harvest.folder={path.parent} has a {path.name} that no harvest wrote; choose a folder of its own"
         )

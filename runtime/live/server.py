@@ -44,9 +44,9 @@ class LiveServer:
         self._thread.start()
         if not self._server.is_local:
             logging.getLogger(__name__).warning(
-                "the live view shows the camera to whoever can reach %s; runtime.live.host=127.0.0.1 serves this "
-                "machine alone",
-                self.url,
+                "the live view listens on %s and shows the camera to whoever can reach it; "
+                "runtime.live.host=127.0.0.1 serves this machine alone",
+                host,
             )
 
     @property

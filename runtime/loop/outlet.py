@@ -42,6 +42,7 @@ class Outlet(Thread):
         self._status: Status | None = None
         self._is_closed = False
         self._missed = Ratio(monitor.config.ratio_frames, monitor.config.max_sink_drop_ratio)
+        self._problem = ""
         self.num_written = self.num_missed = 0
         self.error: BaseException | None = None
 
@@ -75,7 +76,9 @@ class Outlet(Thread):
         """Deliver until closed; see the class."""
         while self._deliver():
             pass
-        self._try(self._sink.close)
+        if not self._try(self._sink.close):
+            # The health is told no more.
+            LOGGER.error("%s could not be finished: %s", self._title, self._problem)
 
     def _deliver(self) -> bool:
         with self._changed:
@@ -99,18 +102,22 @@ class Outlet(Thread):
         try:
             call(*arguments)
         except DiskFullError as error:
-            self._monitor.note(Reason.DISK_FULL, f"{self._title}: {error}")
+            self._fail(Reason.DISK_FULL, str(error))
         except SinkError as error:
-            self._monitor.note(Reason.SINK_FAILED, f"{self._title}: {error}")
+            self._fail(Reason.SINK_FAILED, str(error))
         except BaseException as error:
             # Even SystemExit, which would otherwise end this thread without a word.
             if self.error is None:
                 self.error = error
                 LOGGER.exception("sink %s has a bug; it gets the next result all the same", self._title)
-            self._monitor.note(Reason.SINK_FAILED, f"{self._title}: {type(error).__name__}: {error}")
+            self._fail(Reason.SINK_FAILED, f"{type(error).__name__}: {error}")
         else:
             return True
         return False
+
+    def _fail(self, reason: Reason, problem: str) -> None:
+        self._problem = problem
+        self._monitor.note(reason, f"{self._title}: {problem}")
 
     def _watch(self, *, is_missed: bool) -> None:
         self._missed.count(happened=is_missed)

@@ -5,7 +5,7 @@ from contextlib import ExitStack
 from runtime.health.monitor import Monitor
 from runtime.loop.loop import NamedSink
 from runtime.settings import RuntimeConfig
-from runtime.sinks.config import SinkConfig
+from runtime.sinks.config import place_of
 from runtime.sinks.open import open_sink
 from runtime.sinks.sink import Sink
 from runtime.swap.served import Served
@@ -32,8 +32,9 @@ def open_consumers(config: RuntimeConfig, served: Served, monitor: Monitor) -> t
             consumers.append(NamedSink(name, sink, is_watched))
 
         for sink_config in config.sinks:
-            add(_name(sink_config), open_sink(sink_config, manifest, config), is_watched=sink_config.is_watched)
-            places.append(_name(sink_config))
+            place = place_of(sink_config)
+            add(place, open_sink(sink_config, manifest, config), is_watched=sink_config.is_watched)
+            places.append(place)
         # Rooms that are switched off are not even loaded: that is time until the first frame.
         if config.drift is not None:
             from runtime.drift.watch import DriftWatch
@@ -52,9 +53,3 @@ def open_consumers(config: RuntimeConfig, served: Served, monitor: Monitor) -> t
             places.append(f"live view {view.url}")
         on_failure.pop_all()
     return consumers, places
-
-
-def _name(config: SinkConfig) -> str:
-    """The kind and the place, for example `npz runs/labels`."""
-    place = config.model_dump(mode="json")
-    return f"{config.kind} {next(place[key] for key in ('name', 'folder', 'path') if key in place)}"

@@ -9,9 +9,11 @@ from runtime.command import say
 from runtime.config import StrictModel
 from runtime.errors import BundleError, ConfigError
 from runtime.loop.process import prepare_process
+from runtime.service.claims import claimed_folders
 from runtime.service.cold_start import ColdStart
 from runtime.service.stop_signals import on_stop_signals
 from runtime.settings import RuntimeConfig
+from runtime.sources.config import SourceConfig
 from runtime.sources.names import without_password
 
 if TYPE_CHECKING:
@@ -43,6 +45,17 @@ def serve(
     start.passed("config")
     if config.bundle is None or config.source is None:
         raise ConfigError("serve needs runtime.bundle and runtime.source; give --bundle FOLDER and --source SOURCE")
+    with claimed_folders(config):
+        return _serve(config, config.source, start, beat, ready)
+
+
+def _serve(
+    config: RuntimeConfig,
+    source: SourceConfig,
+    start: ColdStart,
+    beat: Callable[[], None],
+    ready: Callable[[], None],
+) -> Mapping[str, Any]:
     prepare_process(config.loop)
     # Not before: numpy and the engines start threads when they are loaded, which keep what the process had then.
     from runtime.health.history import History
@@ -54,7 +67,6 @@ def serve(
     from runtime.sources.open import open_source
 
     start.passed("imports")
-    source = config.source
     monitor = Monitor(config.health, monotonic_ns)
     with closing(_open_served(config, monitor)) as served, Throttling(monitor, config.health) as throttling:
         start.passed("bundle", served.segmenter.opening)

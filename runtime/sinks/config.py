@@ -3,11 +3,19 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic import Field, PositiveFloat, PositiveInt, field_validator
 
 from runtime.config import StrictModel
 
-__all__ = ["JsonLinesConfig", "NpzConfig", "PicturesConfig", "RingSinkConfig", "SinkConfig", "VideoSinkConfig"]
+__all__ = [
+    "JsonLinesConfig",
+    "NpzConfig",
+    "PicturesConfig",
+    "RingSinkConfig",
+    "SinkConfig",
+    "VideoSinkConfig",
+    "place_of",
+]
 
 
 class _Watched(StrictModel):
@@ -32,11 +40,18 @@ class PicturesConfig(_Watched):
 
 
 class VideoSinkConfig(_Watched):
-    """One video of overlays."""
+    """One video of overlays, an MP4."""
 
     kind: Literal["video"] = "video"
     path: Path
     rate_hz: PositiveFloat = 10.0
+
+    @field_validator("path")
+    @classmethod
+    def _mp4(cls, path: Path) -> Path:
+        if path.suffix.lower() != ".mp4":
+            raise ValueError(f"the video is an MP4; name it {path.with_suffix('.mp4').name}")
+        return path
 
 
 class NpzConfig(_Watched):
@@ -58,3 +73,9 @@ class JsonLinesConfig(_Watched):
 SinkConfig = Annotated[
     RingSinkConfig | PicturesConfig | VideoSinkConfig | NpzConfig | JsonLinesConfig, Field(discriminator="kind")
 ]
+
+
+def place_of(config: SinkConfig) -> str:
+    """The kind and where results go, for example `npz runs/labels`."""
+    place = config.model_dump(mode="json")
+    return f"{config.kind} {next(place[key] for key in ('name', 'folder', 'path') if key in place)}"

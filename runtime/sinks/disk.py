@@ -29,8 +29,7 @@ def writing_to(folder: Path) -> Iterator[None]:
         reason = error.strerror or str(error)
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise DiskFullError(
-                f"{folder} is full ({reason}); delete or move old files there, or give the sink another folder; it "
-                "goes on with the next result that fits"
+                f"{folder} is full ({reason}); delete or move old files there, or choose another folder"
             ) from error
         raise SinkError(f"{folder} cannot be written ({reason}); check that it is there and may be written") from error
 

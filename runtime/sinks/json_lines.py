@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from runtime.bundle.manifest import ClassInfo
-from runtime.files import writable_folder
+from runtime.files import writable_file
 from runtime.health.reasons import Health
 from runtime.result import Result, Status
 from runtime.sinks.disk import writing_to
@@ -28,15 +28,15 @@ class JsonLinesSink:
         classes: the manifest's.
 
     Raises:
-        ConfigError: the folder cannot be written.
+        ConfigError: the folder cannot be written, or the path is a folder.
         SinkError: the file cannot be opened.
     """
 
     def __init__(self, path: Path, max_bytes: int, classes: Sequence[ClassInfo]) -> None:
-        self._folder = writable_folder(path.parent)
+        self._folder = writable_file(path).parent
         self._names = [entry.name for entry in classes]
         self._told: Health | None = None
-        with writing_to(self._folder):
+        with writing_to(path):
             self._file = RotatingFile(path, max_bytes)
 
     def write(self, result: Result) -> None:

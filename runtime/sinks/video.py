@@ -5,7 +5,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from runtime.bundle.manifest import ClassInfo
-from runtime.files import writable_folder
+from runtime.files import writable_file
 from runtime.overlay import overlay
 from runtime.pyav import import_av
 from runtime.result import Result, Status
@@ -25,14 +25,13 @@ class VideoSink:
         opacity: share of the class colour, 0 to 1.
 
     Raises:
-        ConfigError: the folder cannot be written.
+        ConfigError: the folder cannot be written, or the path is a folder.
         DataError: PyAV is not installed.
     """
 
     def __init__(self, path: Path, rate_hz: float, classes: Sequence[ClassInfo], opacity: float) -> None:
         import_av()
-        writable_folder(path.parent)
-        self._path, self._rate = path, Fraction(rate_hz).limit_denominator(1000)
+        self._path, self._rate = writable_file(path), Fraction(rate_hz).limit_denominator(1000)
         self._classes, self._opacity = classes, opacity
         self._writer: VideoWriter | None = None
 

@@ -70,6 +70,19 @@ def test_config_cannot_be_changed_after_loading() -> None:
         ("runtime: {sinks: {kind: ring, name: a}}", r"sinks: expected a list, \[...\] \(got"),
         ("runtime: {source: drive.mp4}", r"source: expected a group of keys, \{...\} \(got 'drive.mp4'\)"),
         ("runtime: {loop: 5}", r"loop: expected a group of keys, \{...\} \(got 5\)"),
+        ("runtime: {sinks: [{kind: video, path: a/b.avi}]}", r"the video is an MP4; name it b\.mp4"),
+        (
+            "runtime: {sinks: [{kind: npz, folder: a}, {kind: ring, name: a}, {kind: npz, folder: a}]}",
+            "two sinks write to npz a;",
+        ),
+        (
+            "runtime: {source: {kind: folder, path: drive}, sinks: [{kind: pictures, folder: drive/out}]}",
+            "section runtime: drive/out lies inside the source",
+        ),
+        (
+            "runtime: {source: {kind: folder, path: drive}, harvest: {folder: drive}}",
+            "section runtime: drive lies inside the source",
+        ),
         ("runtime: [1]", r"section runtime: expected a mapping of keys to values, got \[1\]"),
         ("just text", "expected a mapping with sections"),
         ("a: [", r"run\.yaml cannot be read"),

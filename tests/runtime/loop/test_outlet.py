@@ -133,6 +133,22 @@ def test_newest_news_win(outlet: Outlet, sink: HangingSink, pool: SlotPool) -> N
     assert finished(outlet, sink) == ["3 STALLED"]
 
 
+def test_sink_that_cannot_be_finished_is_logged(
+    pool: SlotPool, monitor: Monitor, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nothing else tells it: the health was told for the last time before sinks are closed."""
+
+    class Unfinished(RecordingSink):
+        def close(self) -> None:
+            raise SinkError("/data is full")
+
+    outlet = Outlet(Unfinished(), "video /data/drive.mp4", True, pool, monitor)
+    outlet.start()
+    outlet.close()
+    outlet.join(PATIENCE_S)
+    assert caplog.messages == ["video /data/drive.mp4 could not be finished: /data is full"]
+
+
 @pytest.mark.parametrize("error", [SinkError("no"), SystemExit(3)])
 def test_failure_of_a_sink_is_told_and_its_memory_comes_back(
     pool: SlotPool, monitor: Monitor, error: BaseException

@@ -13,8 +13,10 @@ from runtime.images import read_image
 from runtime.overlay import overlay
 from runtime.result import Result, Status
 from runtime.sinks.callback import CallbackSink
+from runtime.sinks.json_lines import JsonLinesSink
 from runtime.sinks.npz import NpzSink
 from runtime.sinks.pictures import PicturesSink
+from runtime.sinks.video import VideoSink
 
 MakeResult = Callable[..., Result]
 
@@ -68,6 +70,13 @@ def test_folder_that_cannot_be_made_is_refused_at_once(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(ConfigError, match="file cannot be written"):
         NpzSink(tmp_path / "file")
+
+
+def test_folder_where_a_file_should_be_is_refused_at_once(tmp_path: Path, classes: tuple[ClassInfo, ...]) -> None:
+    with pytest.raises(ConfigError, match="is a folder; name a file in it"):
+        JsonLinesSink(tmp_path, 1000, classes)
+    with pytest.raises(ConfigError, match="is a folder; name a file in it"):
+        VideoSink(tmp_path, 10.0, classes, opacity=1.0)
 
 
 def test_folder_that_went_away_is_told_and_the_next_result_is_written(tmp_path: Path, make_result: MakeResult) -> None:
