@@ -26,20 +26,30 @@ ROOT = Path(__file__).parents[2]
 MakeConfig = Callable[..., str]
 MakeSettings = Callable[..., dict[str, Any]]
 
-# Runs the command and kills itself just before the given file takes its place for the given time, written beside it.
-KILLED_AT_RENAME = """
-import os, signal, sys, torch
+# Runs the command in a process of its own for each file and number, which kills itself just before the file takes its
+# place for that time, written beside it. What is imported is shared, what is computed is not.
+KILLED_AT_RENAMES = """
+import json, os, signal, sys, torch
 torch.set_num_threads(1)
-wanted, left = sys.argv[1], int(sys.argv[2])
-def count(event, arguments):
-    global left
-    if event == "os.rename" and str(arguments[1]).endswith(wanted):
-        left -= 1
-        if left == 0:
-            os.kill(os.getpid(), signal.SIGKILL)
+import training.adapt
 from training.__main__ import main
-sys.addaudithook(count)
-sys.exit(main(sys.argv[3:]))
+
+def run(wanted, left):
+    def count(event, arguments):
+        nonlocal left
+        if event == "os.rename" and str(arguments[1]).endswith(wanted):
+            left -= 1
+            if left == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+    sys.addaudithook(count)
+    sys.exit(main(sys.argv[3:]))
+
+for wanted, times in json.loads(sys.argv[1]):
+    child = os.fork()
+    if child == 0:
+        run(wanted, times)
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    print(json.dumps([status, os.path.exists(sys.argv[2])]), flush=True)
 """
 
 
@@ -203,18 +213,19 @@ def test_run_killed_again_and_again_ends_with_the_same_bits(
 ) -> None:
     """Killed with the initial network, a pseudo-label, an importance map, states and the network half in place."""
     config = make_config()
-    for file, times in (
+    moments = [
         ("initial.safetensors", 1),
         ("pseudo_labels/000001.png", 1),
         ("importance_prob_ratio/000003.png", 1),
         ("state.safetensors", 1),
         ("state.safetensors", 3),
         ("adapted.safetensors", 1),
-    ):
-        command = [sys.executable, "-c", KILLED_AT_RENAME, file, str(times), "adapt", config]
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-        assert done.returncode == -signal.SIGKILL, done.stderr
-        assert not (tmp_path / "out/adapted.safetensors").exists()
+    ]
+    adapted = str(tmp_path / "out/adapted.safetensors")
+    command = [sys.executable, "-c", KILLED_AT_RENAMES, json.dumps(moments), adapted, "adapt", config]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    ends = [json.loads(line) for line in done.stdout.splitlines()]
+    assert ends == [[-signal.SIGKILL, False]] * len(moments), done.stderr
     assert main(["adapt", config]) == 0
     assert_same_result(whole, tmp_path / "out")
 
