@@ -82,6 +82,13 @@ def metrics_of(output: Path) -> list[dict[str, float]]:
     return [{key: value for key, value in line.items() if key != "images_per_s"} for line in lines]
 
 
+def kill_at(moments: list[tuple[str, int]], adapted: Path, config: str) -> None:
+    command = [sys.executable, "-c", KILLED_AT_RENAMES, json.dumps(moments), str(adapted), "adapt", config]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    ends = [json.loads(line) for line in done.stdout.splitlines()]
+    assert ends == [[-signal.SIGKILL, False]] * len(moments), done.stderr
+
+
 def assert_same_result(first: Path, second: Path) -> None:
     tensors, others = (read_tensors(output / "adapted.safetensors")[0] for output in (first, second))
     assert tensors.keys() == others.keys()
@@ -221,11 +228,7 @@ def test_run_killed_again_and_again_ends_with_the_same_bits(
         ("state.safetensors", 3),
         ("adapted.safetensors", 1),
     ]
-    adapted = str(tmp_path / "out/adapted.safetensors")
-    command = [sys.executable, "-c", KILLED_AT_RENAMES, json.dumps(moments), adapted, "adapt", config]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-    ends = [json.loads(line) for line in done.stdout.splitlines()]
-    assert ends == [[-signal.SIGKILL, False]] * len(moments), done.stderr
+    kill_at(moments, tmp_path / "out/adapted.safetensors", config)
     assert main(["adapt", config]) == 0
     assert_same_result(whole, tmp_path / "out")
 
@@ -240,10 +243,8 @@ def test_run_by_rounds_killed_within_and_between_them_ends_with_the_same_bits(
     labels = [run_folder(tmp_path / "whole") / f"labels_{number}" for number in range(2)]
     assert len(list(labels[0].iterdir())) == len(list(labels[1].iterdir())) > 0
     config = make_config(method=method)
-    for file in ("labels_0.thresholds.json", "labels_0/000001.png", "labels_1/000001.png", "adapted.safetensors"):
-        command = [sys.executable, "-c", KILLED_AT_RENAME, file, "1", "adapt", config]
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-        assert done.returncode == -signal.SIGKILL, done.stderr
+    files = ("labels_0.thresholds.json", "labels_0/000001.png", "labels_1/000001.png", "adapted.safetensors")
+    kill_at([(file, 1) for file in files], tmp_path / "out/adapted.safetensors", config)
     assert main(["adapt", config]) == 0
     assert_same_result(tmp_path / "whole", tmp_path / "out")
 
