@@ -13,7 +13,7 @@ from training.compare.picture import write_picture
 from training.compare.summary import RowFigures, baseline_figures, row_figures
 from training.compare.tables import Table, build_tables
 
-METHOD = {"importance_weighted": 0.2, "information": 0.5, "symmetric": 0.04, "enhanced": 2.0}
+METHOD = {"name": "iapc", "importance_weighted": 0.2, "information": 0.5, "symmetric": 0.04, "enhanced": 2.0}
 TABLES = build_tables(CompareConfig(), {"method": METHOD})
 
 
