@@ -48,7 +48,7 @@ class Supervisor:
         """Supervise, on the main thread; returns when the process is done, or was stopped by SIGTERM or SIGINT.
 
         Raises:
-            ConfigError: the process refused its config or its bundle; it would do so again.
+            ConfigError: the process cannot serve its config, and would not the next time.
             LoopProcessError: it failed again and again, or when it was stopped.
         """
         with StopRequest() as stop:
@@ -69,8 +69,8 @@ class Supervisor:
             return True
         if status == ConfigError.exit_status:
             raise ConfigError(
-                "the loop's process refused its config or bundle, as told above; it would do so again and is not "
-                "started again"
+                "the loop's process cannot serve this config here, as told above; it is not started again, because it "
+                "would end in the same way"
             )
         self._prepare_restart(problem or f"the loop's process {ending(status)}", service_s, stop)
         return False

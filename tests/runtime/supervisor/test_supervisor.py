@@ -44,7 +44,7 @@ def test_process_that_is_done_is_not_started_again(make_supervisor: MakeSupervis
 
 
 def test_refused_config_is_not_tried_again(make_supervisor: MakeSupervisor, lives: Lives) -> None:
-    with pytest.raises(ConfigError, match="refused its config or bundle"):
+    with pytest.raises(ConfigError, match="cannot serve this config here"):
         make_supervisor("sys.exit(2)").run()
     assert len(lives()) == 1
 
