@@ -69,8 +69,12 @@ class Child:
         try:
             return self._process.wait(stop_s)
         except subprocess.TimeoutExpired:
-            self._process.kill()
-            return self._process.wait()
+            return self.kill()
+
+    def kill(self) -> int:
+        """End it at once, and return its exit status, as `end` does."""
+        self._process.kill()
+        return self._process.wait()
 
     def __enter__(self) -> Self:
         """Return the process."""
@@ -80,8 +84,7 @@ class Child:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Kill what is left of it."""
-        self._process.kill()
-        self._process.wait()
+        self.kill()
         os.close(self.pipe)
 
 

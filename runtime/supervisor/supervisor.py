@@ -62,7 +62,8 @@ class Supervisor:
             problem = self._watch(child, stop)
             if stop.is_made:
                 self._systemd.stopping()
-            status = child.end(self._config.stop_s)
+            # One that is silent is stuck: to wait for it to end in order is time without results.
+            status = child.end(self._config.stop_s) if problem is None else child.kill()
             service_s = 0.0 if child.ready_s is None else monotonic() - child.ready_s
         if stop.is_made or (status == 0 and problem is None):
             self._require_good_end(status)
