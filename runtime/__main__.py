@@ -25,7 +25,8 @@ example:
 
 `python -m runtime COMMAND --help` tells more of each; docs/operations.md has exit statuses, signals and health.
 
-exit status: 0 done, 1 failed, 2 bad usage, config or bundle, 4 serve gave up, 130 interrupted
+exit status: 0 done, 1 failed, 2 bad usage or config (serve: or bundle), or a missing package, 4 serve gave up,
+130 interrupted
 """
 
 

@@ -2,7 +2,8 @@
 
     0   done; `serve`: stopped on request, or its source is finished
     1   failed; `serve --unsupervised`: starting it again may help
-    2   bad usage or config; `serve`: or its bundle was refused; starting it again would fail again
+    2   bad usage or config, or a package that is not installed; `serve`: or its bundle was refused; starting it again
+        would fail again
     3   refused by a gate
     4   `serve`: the loop's process failed again and again, or when it was stopped
     130 interrupted; run the same command again to resume
@@ -130,7 +131,9 @@ def _tell(text: str) -> None:
         sys.stderr.flush()
 
 
-def add_config_arguments(parser: argparse.ArgumentParser, *, is_optional: bool = False) -> None:
+def add_config_arguments(
+    parser: argparse.ArgumentParser, *, is_optional: bool = False, example: str = "seed=1"
+) -> None:
     """Add the arguments of every command that reads a run file: CONFIG, which may be left out or not, and --set."""
     parser.add_argument(
         "config",
@@ -145,6 +148,6 @@ def add_config_arguments(parser: argparse.ArgumentParser, *, is_optional: bool =
         action="append",
         default=[],
         metavar="KEY=VALUE",
-        help="override one key of this stage's section, for example --set seed=1; may be repeated; "
+        help=f"override one key of this stage's section, for example --set {example}; may be repeated; "
         "training.seed=1 means the same and is ignored by the other stages",
     )

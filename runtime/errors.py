@@ -7,7 +7,8 @@
     |-- TrainingError          a run that cannot go on (NaN in a loss)
     |-- BundleError            a bundle that is incomplete, altered or of another version
     |-- BackendError           an inference engine that is missing or failed
-    |   `-- NotFiniteError     its output holds NaN or infinity
+    |   |-- NotFiniteError     its output holds NaN or infinity
+    |   `-- MissingPackageError  exit status 2: an optional package that is not installed
     |-- FrameError             a frame the bundle cannot take
     |-- SourceError            a camera or stream that was lost
     |-- SinkError              a consumer of results that failed
@@ -32,6 +33,7 @@ __all__ = [
     "GateError",
     "IapcError",
     "LoopProcessError",
+    "MissingPackageError",
     "NotFiniteError",
     "SinkError",
     "SourceError",
@@ -73,6 +75,12 @@ class BackendError(IapcError):
 
 class NotFiniteError(BackendError):
     """An engine's output holds NaN or infinity, so that the frame has no labels."""
+
+
+class MissingPackageError(BackendError):
+    """An optional package is needed and not installed; starting a service again does not help, installing it does."""
+
+    exit_status = ConfigError.exit_status
 
 
 class FrameError(IapcError):

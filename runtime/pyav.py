@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.errors import DataError
+from runtime.errors import MissingPackageError
 from runtime.frames import check_shape
 
 __all__ = ["Converter", "import_av", "reason_of"]
@@ -15,12 +15,12 @@ def import_av() -> Any:
     """The package; an optional extra because of its size.
 
     Raises:
-        DataError: it is not installed.
+        MissingPackageError: it is not installed.
     """
     try:
         import av
     except ImportError as error:
-        raise DataError(
+        raise MissingPackageError(
             f"videos and cameras need PyAV, which cannot be imported ({error}); install it with `pip install "
             "'iapc[video]'`, or give a folder of images"
         ) from error

@@ -11,7 +11,7 @@ from runtime.arrays import read_only
 from runtime.backends.ort_providers import Provider
 from runtime.backends.packages import import_onnxruntime
 from runtime.backends.tensors import LogitsLayout, Tensors, check_tensors, read_model
-from runtime.errors import BackendError
+from runtime.errors import BackendError, MissingPackageError
 
 __all__ = ["OnnxRuntimeEngine"]
 
@@ -82,7 +82,7 @@ class OnnxRuntimeEngine:
 def _require_offered(ort: Any, provider: Provider) -> None:
     available = ort.get_available_providers()
     if provider.name not in available:
-        raise BackendError(
+        raise MissingPackageError(
             f"provider {provider.title} was asked for, but this ONNX Runtime offers only {', '.join(available)}; run "
             f"`pip uninstall onnxruntime` and `pip install 'iapc[{provider.extra}]'`, or set backend.provider to cpu"
         )

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from runtime.errors import BackendError
+from runtime.errors import MissingPackageError
 
 __all__ = ["import_onnxruntime", "import_openvino", "switch_off_telemetry"]
 
@@ -30,13 +30,13 @@ def import_onnxruntime(extra: str = "cpu") -> Any:
     """ONNX Runtime; `extra` is the one of ours that a message says to install.
 
     Raises:
-        BackendError: it is not installed, or cannot be loaded.
+        MissingPackageError: it is not installed, or cannot be loaded.
     """
     switch_off_telemetry()
     try:
         import onnxruntime
     except ImportError as error:
-        raise BackendError(
+        raise MissingPackageError(
             f"ONNX Runtime cannot be imported ({error}); install it with `pip install 'iapc[{extra}]'`"
         ) from error
     return onnxruntime
@@ -46,13 +46,13 @@ def import_openvino() -> Any:
     """OpenVINO.
 
     Raises:
-        BackendError: it is not installed, or cannot be loaded.
+        MissingPackageError: it is not installed, or cannot be loaded.
     """
     try:
         with _without_module(OPENVINO_TELEMETRY):
             import openvino
     except ImportError as error:
-        raise BackendError(
+        raise MissingPackageError(
             f"OpenVINO cannot be imported ({error}); install it with `pip install 'iapc[openvino]'`"
         ) from error
     return openvino

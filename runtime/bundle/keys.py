@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from runtime.errors import BackendError, ConfigError
+from runtime.errors import ConfigError, MissingPackageError
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -24,12 +24,12 @@ def require_cryptography() -> None:
     """Explain what to install where signatures are asked for and cannot be computed.
 
     Raises:
-        BackendError: `cryptography` cannot be imported.
+        MissingPackageError: `cryptography` cannot be imported.
     """
     try:
         import cryptography.hazmat.primitives.asymmetric.ed25519  # noqa: F401  loads the native part, which may fail
     except ImportError as error:
-        raise BackendError(
+        raise MissingPackageError(
             f"signatures need the library cryptography, which cannot be imported ({error}); install it with "
             "`pip install 'iapc[trust]'`"
         ) from error
@@ -49,7 +49,7 @@ def read_public_key(path: Path) -> "Ed25519PublicKey":
     """Read the key that signatures are checked with.
 
     Raises:
-        BackendError: `cryptography` is not installed.
+        MissingPackageError: `cryptography` is not installed.
         ConfigError: the file cannot be read or holds something else.
     """
     require_cryptography()
@@ -76,7 +76,7 @@ def read_private_key(path: Path) -> "Ed25519PrivateKey":
     """Read the key that signs; an encrypted one is opened with the passphrase in the environment.
 
     Raises:
-        BackendError: `cryptography` is not installed.
+        MissingPackageError: `cryptography` is not installed.
         ConfigError: the file cannot be read, holds something else, or its passphrase is missing or wrong.
     """
     require_cryptography()

@@ -37,7 +37,7 @@ OUTPUT FOLDER
 example:
   python -m runtime segment runs/streets/bundle drive.mp4 --output runs/drive --provider cpu --set backend.threads=4
 
-exit status: 0 done, 1 failed, 2 bad usage or config, 130 interrupted
+exit status: 0 done, 1 failed, 2 bad usage or config, or a missing package, 130 interrupted
 """
 
 WriteOverlay: TypeAlias = Callable[[str, NDArray[np.uint8]], None]
@@ -50,7 +50,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--output", type=Path, required=True, metavar="FOLDER", help="where the pictures go")
     parser.add_argument("--config", type=Path, metavar="FILE", help="run file; its section `runtime` is read")
     parser.add_argument("--provider", choices=PROVIDERS, help="same as --set backend.provider=...")
-    parser.add_argument("--artefact", metavar="NAME", help="file of the bundle to serve; fp32.onnx without it")
+    parser.add_argument(
+        "--artefact",
+        metavar="NAME",
+        help="file of the bundle to serve; without it the one in float32, or, with --provider auto, the fastest",
+    )
     parser.add_argument("--public-key", type=Path, metavar="FILE", help="refuse a bundle that this key did not sign")
     set_help = "override one key, for example overlay_opacity=0.3; may be repeated"
     parser.add_argument("--set", dest="overrides", action="append", default=[], metavar="KEY=VALUE", help=set_help)

@@ -34,13 +34,14 @@ example:
 
 SIGTERM and SIGINT end it after the frame under way.
 exit status: 0 stopped on request, or the source is finished; 1 failed (--unsupervised alone); 2 bad usage, config or
-bundle; 4 the loop's process failed again and again, or when it was stopped; 130 or 143 interrupted before it was ready
+bundle, or a missing package; 4 the loop's process failed again and again, or when it was stopped; 130 or 143
+interrupted before it was ready
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    add_config_arguments(parser, is_optional=True)
+    add_config_arguments(parser, is_optional=True, example="loop.deadline_ms=100")
     parser.add_argument("--bundle", type=Path, metavar="FOLDER", help="same as --set bundle=FOLDER")
     parser.add_argument("--source", metavar="SOURCE", help="where frames come from; see below")
     unsupervised_help = "run the loop in this process; whoever starts it then watches and restarts it, such as systemd"

@@ -14,7 +14,10 @@ NAME is that of a sink of kind ring of the process that serves: --set 'sinks=[{k
 example:
   python -m runtime watch front
 
-exit status: 0 done, 1 nobody serves under this name, 130 interrupted
+It shows what the ring says twice a second, until its writer has ended; the last line of stdout then says how. Readers
+in C and Python get more: docs/embedding.md.
+
+exit status: 0 the writer has ended, 1 there is no such ring, 130 interrupted
 """
 
 

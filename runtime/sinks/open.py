@@ -32,7 +32,7 @@ def open_sink(config: SinkConfig, manifest: Manifest, settings: RuntimeConfig) -
 
     Raises:
         ConfigError: its folder cannot be written.
-        DataError: PyAV is needed and not installed.
+        MissingPackageError: PyAV is needed and not installed.
         SinkError: it cannot be opened for another reason.
     """
     opacity = settings.overlay_opacity

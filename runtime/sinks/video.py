@@ -26,7 +26,7 @@ class VideoSink:
 
     Raises:
         ConfigError: the folder cannot be written, or the path is a folder.
-        DataError: PyAV is not installed.
+        MissingPackageError: PyAV is not installed.
     """
 
     def __init__(self, path: Path, rate_hz: float, classes: Sequence[ClassInfo], opacity: float) -> None:

@@ -32,7 +32,7 @@ class VideoWriter:
         rate: pictures a second.
 
     Raises:
-        DataError: PyAV is not installed.
+        MissingPackageError: PyAV is not installed.
         SinkError: the file cannot be opened.
     """
 

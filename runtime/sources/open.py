@@ -24,7 +24,7 @@ def open_source(config: SourceConfig, frame_hw: tuple[int, int]) -> Source:
 
     Raises:
         SourceError: it cannot be opened; trying again later may help.
-        DataError: PyAV is needed and not installed.
+        MissingPackageError: PyAV is needed and not installed.
     """
     match config:
         case FolderConfig():

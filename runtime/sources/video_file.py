@@ -27,7 +27,8 @@ class VideoFile:
         rate: frames a second.
 
     Raises:
-        DataError: PyAV is not installed, or the file cannot be read, holds no pictures, or does not say its rate.
+        MissingPackageError: PyAV is not installed.
+        DataError: the file cannot be read, holds no pictures, or does not say its rate.
     """
 
     def __init__(self, path: Path, frame_hw: tuple[int, int]) -> None:

@@ -19,7 +19,10 @@ def test_figures_become_the_last_line_of_stdout(capsys: pytest.CaptureFixture[st
 
 @pytest.mark.parametrize(
     ("name", "status"),
-    [(name, {"ConfigError": 2, "GateError": 3, "LoopProcessError": 4}.get(name, 1)) for name in errors.__all__],
+    [
+        (name, {"ConfigError": 2, "MissingPackageError": 2, "GateError": 3, "LoopProcessError": 4}.get(name, 1))
+        for name in errors.__all__
+    ],
 )
 def test_each_error_has_its_exit_status_and_one_sentence(
     name: str, status: int, capsys: pytest.CaptureFixture[str]

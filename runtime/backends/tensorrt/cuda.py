@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.errors import BackendError
+from runtime.errors import BackendError, MissingPackageError
 
 __all__ = ["Cuda"]
 
@@ -51,7 +51,7 @@ class Cuda:
         runtime: the bindings, for the functions and constants that `call` is given.
 
     Raises:
-        BackendError: the bindings are not installed, or there is no driver or no such GPU.
+        BackendError: the bindings are not installed (`MissingPackageError`), or there is no driver or no such GPU.
     """
 
     def __init__(self, device_id: int) -> None:
@@ -109,6 +109,6 @@ def _import_bindings() -> Any:
     try:
         return import_module("cuda.bindings.runtime")
     except ImportError as error:
-        raise BackendError(
+        raise MissingPackageError(
             f"CUDA's Python bindings cannot be imported ({error}); install them with `pip install 'iapc[tensorrt]'`"
         ) from error

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Literal
 
-from runtime.errors import BackendError
+from runtime.errors import MissingPackageError
 
 __all__ = ["TITLES", "EngineLibrary", "LibraryName", "find_engine_library", "open_engine_library", "said"]
 
@@ -61,7 +61,7 @@ def find_engine_library() -> EngineLibrary:
     """TensorRT where it is installed, else TensorRT-RTX.
 
     Raises:
-        BackendError: neither can be imported.
+        MissingPackageError: neither can be imported.
     """
     reasons = []
     for name in TITLES:
@@ -69,7 +69,7 @@ def find_engine_library() -> EngineLibrary:
             return _import(name)
         except ImportError as error:
             reasons.append(str(error))
-    raise BackendError(
+    raise MissingPackageError(
         f"no TensorRT can be imported ({'; '.join(reasons)}); install it with {HOW_TO_INSTALL['tensorrt']}, or, to "
         f"build without a GPU, {HOW_TO_INSTALL['tensorrt_rtx']}, or remove the engines from export.artefacts"
     )
@@ -79,12 +79,12 @@ def open_engine_library(name: LibraryName) -> EngineLibrary:
     """The library of that name, whatever else is installed: an engine loads in the one it was built by.
 
     Raises:
-        BackendError: it cannot be imported.
+        MissingPackageError: it cannot be imported.
     """
     try:
         return _import(name)
     except ImportError as error:
-        raise BackendError(
+        raise MissingPackageError(
             f"{TITLES[name]} cannot be imported ({error}); install it with {HOW_TO_INSTALL[name]}"
         ) from error
 

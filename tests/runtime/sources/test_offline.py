@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from runtime.errors import DataError, FrameError
+from runtime.errors import DataError, FrameError, MissingPackageError
 from runtime.images import write_png
 from runtime.sources.offline import Frames, open_frames
 
@@ -149,7 +149,7 @@ def test_video_without_frame_rate_is_refused(tmp_path: Path) -> None:
 def test_missing_pyav_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "drive.mp4").touch()
     monkeypatch.setitem(sys.modules, "av", None)
-    with pytest.raises(DataError, match=r"pip install 'iapc\[video\]'"):
+    with pytest.raises(MissingPackageError, match=r"pip install 'iapc\[video\]'"):
         open_small(tmp_path / "drive.mp4")
 
 
