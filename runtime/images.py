@@ -1,5 +1,6 @@
 """Reading and writing frames as files; every error names the file."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -43,10 +44,12 @@ def image_files(folder: Path) -> list[Path]:
     """All image files below a folder, sorted by path.
 
     Raises:
-        DataError: the folder does not exist or holds no image.
+        DataError: the folder does not exist, may not be read, or holds no image.
     """
     if not folder.is_dir():
         raise DataError(f"image folder {folder} does not exist")
+    if not os.access(folder, os.R_OK | os.X_OK):
+        raise DataError(f"image folder {folder} may not be read; correct its permissions")
     files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
     if not files:
         raise DataError(f"image folder {folder} holds no image; expected files ending in {', '.join(IMAGE_SUFFIXES)}")

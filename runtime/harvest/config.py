@@ -10,7 +10,7 @@ __all__ = ["HarvestConfig"]
 
 
 class HarvestConfig(StrictModel):
-    """A ring of frames on disk; without this group, and with `is_private`, nothing is ever written."""
+    """A ring of frames on disk, of one process; without this group, and with `is_private`, nothing is ever written."""
 
     folder: Path
     max_bytes: PositiveInt = 1_000_000_000
