@@ -1,6 +1,3 @@
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -49,15 +46,6 @@ def test_threads_and_spinning_are_as_asked(bundle: Path, is_spinning: bool, entr
     assert options.intra_op_num_threads == 3
     assert options.get_session_config_entry("session.intra_op.allow_spinning") == entry
     engine.close()
-
-
-def test_nothing_is_told_to_the_maker_of_the_engine(bundle: Path, tmp_path: Path) -> None:
-    kept = {name: value for name, value in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"}
-    code = f"from pathlib import Path; from runtime.segmenter import Segmenter; Segmenter.open(Path({str(bundle)!r}))"
-    environment = {**kept, "HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path / "cache")}
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert not list(tmp_path.rglob("onnxruntime*"))
 
 
 def test_tensorrt_is_never_replaced_where_this_onnx_runtime_lacks_it(
