@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from runtime.command import say
 from runtime.config import StrictModel
-from runtime.errors import BundleError, ConfigError
+from runtime.errors import BundleError, ConfigError, SinkError
 from runtime.loop.process import prepare_process
 from runtime.service.claims import claimed_folders
 from runtime.service.cold_start import ColdStart
@@ -18,6 +18,7 @@ from runtime.sources.names import without_password
 
 if TYPE_CHECKING:
     from runtime.health.monitor import Monitor
+    from runtime.loop.loop import NamedSink
     from runtime.segmenter import Segmenter
     from runtime.swap.served import Served
 
@@ -63,7 +64,6 @@ def _serve(
     from runtime.health.news import HealthNews
     from runtime.health.throttling import Throttling
     from runtime.loop.loop import Loop, NamedSink
-    from runtime.service.consumers import open_consumers
     from runtime.sources.open import open_source
 
     start.passed("imports")
@@ -72,7 +72,7 @@ def _serve(
         start.passed("bundle", served.segmenter.opening)
         manifest = served.manifest
         history = History(monotonic_ns(), HealthNews(say).note)
-        consumers, places = open_consumers(config, served, monitor)
+        consumers, places = _open_consumers(config, served, monitor)
         loop = Loop(
             served,
             lambda: open_source(source, manifest.frame_hw),
@@ -102,6 +102,16 @@ def _open_served(config: RuntimeConfig, monitor: "Monitor") -> "Served":
             # Whoever puts bundles there may be in the middle of it.
             raise
         raise ConfigError(f"runtime.bundle: {error}") from error
+
+
+def _open_consumers(config: RuntimeConfig, served: "Served", monitor: "Monitor") -> tuple[list["NamedSink"], list[str]]:
+    from runtime.service.consumers import open_consumers
+
+    try:
+        return open_consumers(config, served, monitor)
+    except SinkError as error:
+        # A port, a ring or a file that another process has: it would have it at the next attempt too.
+        raise ConfigError(str(error)) from error
 
 
 def _announcement(

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import urllib.request
@@ -237,6 +238,17 @@ def test_what_would_be_refused_again_is_not_tried_again(start: Start, overrides:
     status, _ = served.end()
     assert status == 2, served.told
     assert message in served.told
+    assert "restart" not in served.told
+
+
+def test_port_that_another_process_has_is_not_tried_again(start: Start) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        served = start(f"live={{port: {other.getsockname()[1]}}}")
+        status, _ = served.end()
+    assert status == 2, served.told
+    assert "choose another runtime.live.port" in served.told
     assert "restart" not in served.told
 
 
