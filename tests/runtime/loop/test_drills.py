@@ -141,7 +141,9 @@ def test_disk_that_is_full_is_told_to_the_other_sinks() -> None:
 
     writer = RecordingSink(full)
     rig = Rig([[]], others=[NamedSink("pictures", writer)])
-    rig.openings[0] = [Frame(0), Frame(1), When(lambda: rig.sink.knows(Reason.DISK_FULL)), Frame(2)]
+    both_have_the_first = When(lambda: writer.seen and rig.sink.seen)
+    is_told = When(lambda: rig.sink.knows(Reason.DISK_FULL))
+    rig.openings[0] = [Frame(0), both_have_the_first, Frame(1), is_told, Frame(2)]
     rig.run()
     assert rig.sink.story() == ["STARTING", "OK", 0, 1, "DISK_FULL", 2, "DISK_FULL|STOPPED", "closed"]
     assert rig.sink.told[-1].health.details[0] == "pictures: /data has 0 bytes left"
