@@ -29,8 +29,9 @@ def draw_soak(document: SoakDocument, path: Path) -> None:
     ages.axhline(document.deadline_ms, color="0.4", linestyle="--", label="deadline")
     ages.set(ylabel="age in the sink, ms", ylim=(0, None))
     ages.legend(ncols=4, frameon=False, loc="upper left", bbox_to_anchor=(0, 1.16))
-    memory.plot(minutes, [minute.resident_bytes / 1e6 for minute in document.minutes], "o-", color=GREEN)
-    memory.set(ylabel="resident, MB", xlabel="minute", ylim=(0, None))
+    resident_mb = [minute.resident_bytes / 1e6 for minute in document.minutes]
+    memory.plot(minutes, resident_mb, "o-", color=GREEN)
+    memory.set(ylabel="resident, MB", xlabel="minute", ylim=(0, 1.2 * max(resident_mb)))
     for axes in (ages, memory):
         axes.spines[["top", "right"]].set_visible(False)
     with replacing(path) as temporary:
