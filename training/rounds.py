@@ -47,7 +47,9 @@ def rounds_of(
         return
     for number in range(rounds.num_rounds):
         labels = PseudoLabels(folder / f"labels_{number}")
-        if not all(labels.path(index).is_file() for index in range(len(prepared.frames))):
+        is_whole = all(labels.path(index).is_file() for index in range(len(prepared.frames)))
+        # Decided together: another process may be about to write the last one, and would wait for this one.
+        if not all(compute.world.gather(is_whole)):
             make_balanced_labels(
                 _settled(student, prepared, config, compute) if number else copy.deepcopy(student).eval(),
                 prepared.spec,

@@ -3,6 +3,7 @@
 from typing import Any
 
 from runtime.command import progress, say
+from runtime.errors import ConfigError
 from runtime.files import writable_folder
 from runtime.images import write_png
 from training.config import TrainingConfig
@@ -25,8 +26,10 @@ def write_frames(config: TrainingConfig, *, limit: int | None = None) -> dict[st
 
     Raises:
         DataError: a frame cannot be read.
-        ConfigError: the folder cannot be written.
+        ConfigError: the folder cannot be written, or `limit` is not positive.
     """
+    if limit is not None and limit < 1:
+        raise ConfigError(f"--limit {limit}: write at least 1 frame, or leave it out")
     frames = open_frames(config.target.adapt)
     folder = writable_folder(config.output / "drive")
     num_frames = min(len(frames), limit or len(frames))

@@ -8,7 +8,7 @@ from benchmarks.contenders import read_frames
 from benchmarks.environment import describe_environment
 from benchmarks.loop.document import LoopDocument
 from benchmarks.loop.memory import measure_memory
-from benchmarks.loop.opened import open_segmenter, what_is_served
+from benchmarks.loop.opened import open_segmenter, threads_of, what_is_served
 from benchmarks.loop.overhead import measure_overhead
 from benchmarks.loop.start import measure_start
 from benchmarks.tables import number, text_table
@@ -40,7 +40,7 @@ def measure_loop(config: BenchmarksConfig) -> dict[str, Any]:
         memory=memory,
         start=measure_start(config.bundle, frames, options),
         manifest_sha256=sha256_of(config.bundle / MANIFEST_NAME),
-        environment=describe_environment(config.threads or 1),
+        environment=describe_environment(threads_of(options.backend)),
         config=config.model_dump(mode="json"),
     )
     write_json(path, document.model_dump(mode="json"))

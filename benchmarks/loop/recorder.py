@@ -5,7 +5,6 @@ import time
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.health.reasons import State
 from runtime.result import Result, Status
 
 __all__ = ["STAGES", "Recorder"]
@@ -15,7 +14,7 @@ STAGES = ("read", "wait", "infer", "keep", "check", "hand over")
 
 
 class Recorder:
-    """Times of each result, and of each health's beginning.
+    """Times of each result.
 
     Args:
         capacity: results there is room for.
@@ -23,14 +22,11 @@ class Recorder:
     Attributes:
         stages_ns: (capacity, 6), the first `num_results` rows are filled.
         num_results: how many came.
-        num_stale: how many of them were older than their deadline when they came.
-        states: how often each state was told.
     """
 
     def __init__(self, capacity: int) -> None:
         self.stages_ns: NDArray[np.int64] = np.zeros((capacity, len(STAGES)), dtype=np.int64)
-        self.num_results = self.num_stale = 0
-        self.states = dict.fromkeys(State, 0)
+        self.num_results = 0
 
     def write(self, result: Result) -> None:
         """See `runtime.sinks.sink.Sink`."""
@@ -40,12 +36,9 @@ class Recorder:
         row[0], row[1], row[2] = stages.read_ns, stages.wait_ns, stages.infer_ns
         row[3], row[4], row[5] = stages.keep_ns, stages.check_ns, now_ns - result.published_ns
         self.num_results += 1
-        self.num_stale += not result.is_fresh(now_ns)
-        self.states[result.health.state] += 1
 
     def tell(self, status: Status) -> None:
         """See `runtime.sinks.sink.Sink`."""
-        self.states[status.health.state] += 1
 
     def close(self) -> None:
         """Nothing is held."""

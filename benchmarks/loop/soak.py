@@ -12,7 +12,7 @@ from benchmarks.contenders import read_frames
 from benchmarks.environment import describe_environment
 from benchmarks.loop.document import Minute, SoakDocument
 from benchmarks.loop.memory import resident_bytes
-from benchmarks.loop.opened import open_segmenter, what_is_served
+from benchmarks.loop.opened import open_segmenter, threads_of, what_is_served
 from benchmarks.loop.overhead import engine_ns
 from benchmarks.loop.run import run_loop
 from benchmarks.loop.soak_picture import draw_soak
@@ -62,7 +62,7 @@ def measure_soak(config: BenchmarksConfig) -> dict[str, Any]:
         states={state.name: number for state, number in sink.states.items()},
         minutes=tuple(sink.minutes),
         manifest_sha256=sha256_of(config.bundle / MANIFEST_NAME),
-        environment=describe_environment(config.threads or 1),
+        environment=describe_environment(threads_of(options.backend)),
         config=config.model_dump(mode="json"),
     )
     write_json(output / "soak.json", document.model_dump(mode="json"))
@@ -133,9 +133,7 @@ def _percentile(sorted_ms: NDArray[np.float64], name: str) -> float | None:
 def _is_exact(counters: Counters, num_frames: int) -> bool:
     """Whether every frame of the camera came to one end; `lost` counts gaps between frames, none before the first."""
     ended = counters.num_published + counters.num_withheld + counters.num_dropped
-    return counters.num_captured == ended and num_frames == counters.num_captured + counters.num_lost + (
-        counters.num_refused
-    )
+    return counters.num_captured == ended and num_frames == counters.num_captured + counters.num_lost
 
 
 def _figures(document: SoakDocument) -> dict[str, Any]:

@@ -157,6 +157,13 @@ def test_running_class_weights_are_kept(setting: Setting, batch: TargetBatch) ->
     assert torch.equal(other.state()["often"], method.state()["often"])
 
 
+@pytest.mark.parametrize("name", ["class_balanced", "label_denoising"])
+@pytest.mark.parametrize("value", [{"rounds": 0}, {"share": 1.5}])
+def test_rounds_that_cannot_be_are_refused(name: str, value: dict[str, float]) -> None:
+    with pytest.raises(ValidationError, match=next(iter(value))):
+        ADAPTER.validate_python({"name": name, **value})
+
+
 def test_unknown_method_is_refused() -> None:
     with pytest.raises(ValidationError, match="max_square"):
         ADAPTER.validate_python({"name": "max_squares"})

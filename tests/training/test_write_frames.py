@@ -46,6 +46,7 @@ def test_frames_of_the_target_are_written_as_they_are(
 
 def test_interrupted_it_goes_on_and_a_limit_ends_it(run_file: Path, tmp_path: Path) -> None:
     folder = tmp_path / "run" / "drive"
+    assert main(["write-frames", str(run_file), "--limit", "0"]) == 2
     assert main(["write-frames", str(run_file), "--limit", "1"]) == 0
     assert [path.name for path in folder.iterdir()] == ["000000.png"]
     written = (folder / "000000.png").stat().st_mtime_ns

@@ -16,7 +16,7 @@ from training.batch import TargetBatch
 from training.methods.method import Needs, Rounds, Setting
 from training.methods.pseudo_label import LabelTermConfig, PseudoLabelLearning
 
-__all__ = ["ClassBalanced", "ClassBalancedConfig", "RoundsConfig", "uniformity_loss"]
+__all__ = ["ClassBalanced", "ClassBalancedConfig", "RoundsConfig", "Share", "uniformity_loss"]
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 

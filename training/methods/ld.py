@@ -8,12 +8,12 @@ these take the class-balanced share alone.
 from typing import Literal
 
 import torch
-from pydantic import NonNegativeFloat
+from pydantic import NonNegativeFloat, PositiveInt
 from torch import Tensor
 
 from training.batch import TargetBatch
 from training.losses import information_maximisation_loss
-from training.methods.class_balanced import RoundsConfig
+from training.methods.class_balanced import RoundsConfig, Share
 from training.methods.method import Setting
 from training.methods.pseudo_label import PseudoLabelLearning
 
@@ -29,8 +29,8 @@ class LabelDenoisingConfig(RoundsConfig):
     """LD; the defaults are the authors'."""
 
     name: Literal["label_denoising"]
-    rounds: int = 2
-    share: float = 0.1
+    rounds: PositiveInt = 2
+    share: Share = 0.1
     entropy: NonNegativeFloat = 1.0
     negative: NonNegativeFloat = 1.0
 
