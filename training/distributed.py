@@ -5,10 +5,12 @@ tell another what to do; what only one may do, such as writing a file, the first
 a single process, in which every method here does nothing.
 """
 
+import atexit
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, TypeVar
 
 import torch
@@ -21,6 +23,8 @@ from runtime.errors import ConfigError
 __all__ = ["ALONE", "World", "join_world"]
 
 Item = TypeVar("Item")
+
+TELLING = timedelta(seconds=10)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +141,7 @@ def join_world() -> Iterator[World]:
     try:
         yield World(dist.get_rank(), size, int(os.environ.get("LOCAL_RANK", "0")))
     except BaseException:
-        if not _is_first_to_fail():
+        if not _fails_first():
             raise SystemExit(1) from None
         raise
     dist.destroy_process_group()
@@ -159,9 +163,19 @@ class _Sum(torch.autograd.Function):
         return total
 
 
-def _is_first_to_fail() -> bool:
-    """Count this process among those that failed, in the store through which the processes met."""
+def _fails_first() -> bool:
+    """Whether no other process failed before this one; returns to the others when that one has told and is gone.
+
+    The launcher ends all processes as soon as one is gone: whoever is silent must not leave before it is told why.
+    """
     # Documented, though torch does not list it.
     store = dist.TCPStore(os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]), is_master=False)  # type: ignore[attr-defined]
     # The launcher may start the processes again, and keeps the store.
-    return bool(store.add(f"iapc/failed/{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}", 1) == 1)
+    attempt = f"iapc/{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}"
+    if store.add(f"{attempt}/failed", 1) == 1:
+        atexit.register(store.set, f"{attempt}/told", "")
+        return True
+    # Past the time it takes to tell, that process was killed.
+    with suppress(dist.DistStoreError):
+        store.wait([f"{attempt}/told"], TELLING)
+    return False
