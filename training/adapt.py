@@ -1,7 +1,8 @@
 """`adapt`: a source network and unlabelled target frames in, an adapted network out.
 
-Until the adapted network is on disk, nothing here can open source data or a target label: it is given `Frames`,
-which have none. The report comes after, and reads labels only where the config names a labelled test set.
+Until the adapted network is on disk, nothing here can open a target label: it is given `Frames`, which have none.
+Source data are opened for a method that says it learns from them, and for no other. The report comes after, and reads
+labels only where the config names a labelled test set.
 """
 
 from pathlib import Path
@@ -13,6 +14,7 @@ from training.batch_norm import has_statistics, load_statistics
 from training.batches import TargetBatches
 from training.checkpoint import NetworkSpec, read_network, save_network
 from training.config import TrainingConfig
+from training.data.open import open_labelled_frames
 from training.device import Compute, choose_compute
 from training.distributed import ALONE, World
 from training.global_batch_norm import by_own_batch
@@ -22,7 +24,7 @@ from training.methods.method import Setting
 from training.networks.network import SegmentationNetwork
 from training.preparation import SCORED_FRAMES, Prepared, network_inputs, prepare, target_statistics
 from training.rounds import rounds_of
-from training.source import fingerprint, load_source
+from training.source import fingerprint, load_source, source_frames
 from training.trainer import Run, train
 
 __all__ = ["adapt", "adapted_path", "train_on_target"]
@@ -61,6 +63,8 @@ def adapt(config: TrainingConfig, *, prepared_in: Path | None = None, world: Wor
         "seed": config.seed,
         "source": source.sha256,
     }
+    if (labelled := source_frames(config)) is not None:
+        settings["source_frames"] = labelled
     mark = fingerprint(settings, compute)
     if path.exists() and (found := read_network(path)[1].provenance).get("settings") == mark:
         say(f"network is already adapted: {path}")
@@ -120,13 +124,18 @@ def train_on_target(
         prepared.spec.frame_input().to(compute.device),
         prepared.pseudo_labels.class_prior(len(prepared.frames), num_classes).to(compute.device),
         compute,
+        iterations=adaptation.iterations,
         has_fixed_statistics=adaptation.student_statistics == "fixed",
         judge=prepared.network,
         likeness=likeness,
     )
     method = build_method(method_config, setting)
+    labelled = source_frames(config)
+    source = None if labelled is None else open_labelled_frames(labelled, prepared.spec.space)
     for part in rounds_of(method.student, prepared, adaptation, folder, compute):
-        batches = TargetBatches(prepared.frames, part.labels, importance, adaptation, config.seed, compute.world)
+        batches = TargetBatches(
+            prepared.frames, part.labels, importance, adaptation, config.seed, compute.world, source=source
+        )
         run = Run(
             folder=folder,
             fingerprint=mark,

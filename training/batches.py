@@ -26,6 +26,7 @@ __all__ = ["SourceBatches", "TargetBatches", "load_batches"]
 
 # Fourth word of a generator's seed: an order and crops of their own. With 0 there, a generator is as if it had three.
 CLEAN = 1
+SOURCE = 2
 
 
 class SourceBatches(Dataset[SourceBatch]):
@@ -64,9 +65,12 @@ class TargetBatches(Dataset[TargetBatch]):
         config: AdaptationConfig,
         seed: int,
         world: World = ALONE,
+        *,
+        source: LabelledFrames | None = None,
     ) -> None:
         """Keep what a step needs; nothing is read yet."""
         self.frames, self.pseudo_labels, self.importance = frames, pseudo_labels, importance
+        self.source = source
         self.config, self.seed, self.places = config, seed, world.places(config.batch_size)
         self.needs = config.method.needs
 
@@ -84,7 +88,27 @@ class TargetBatches(Dataset[TargetBatch]):
             pseudo_labels=_stack(labels).long(),
             importance=None if self.importance is None else _stack(importance),
             clean=self._clean(step),
+            source=self._source(step),
         )
+
+    def _source(self, step: int) -> SourceBatch | None:
+        """Labelled source crops of a step, cut like those of the target, their colours unchanged."""
+        if self.source is None:
+            return None
+        views, names, images, labels = self.config.views, [], [], []
+        indices = _frame_order(len(self.source), self.config.batch_size, self.seed, step, SOURCE)
+        for place in self.places:
+            rng = np.random.default_rng([self.seed, step, place, SOURCE])
+            crop = draw_crop(
+                rng, train_hw=views.train_hw, scale=views.scale, crop_hw=views.crop_hw, mirror=views.mirror
+            )
+            crop, label = class_rich_crop(
+                rng, self.source.label(indices[place]), crop, min_classes=self.config.min_classes
+            )
+            names.append(self.source.name(indices[place]))
+            images.append(crop_image(self.source.image(indices[place]), crop))
+            labels.append(label)
+        return SourceBatch(names, _stack(images), _stack(labels).long())
 
     def _clean(self, step: int) -> Tensor | None:
         """Unchanged crops of a step, of frames that come in an order of their own."""

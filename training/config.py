@@ -86,6 +86,8 @@ class GivenSource(StrictModel):
 
     kind: Literal["checkpoint"]
     path: Path
+    frames: FramesConfig | None = None
+    """Labelled source frames, for the methods of a comparison that learn from them; no other opens them."""
 
 
 SourceConfig = Annotated[TrainedSource | GivenSource, Field(discriminator="kind")]

@@ -1,6 +1,6 @@
 """Learning rate and optimiser: linear warm-up, then polynomial decay; every parameter exactly once."""
 
-from torch import optim
+from torch import nn, optim
 
 from training.networks.network import SegmentationNetwork
 
@@ -24,9 +24,16 @@ def learning_rate_factor(step: int, *, warmup: int, horizon: int, power: float =
 
 
 def parameter_groups(
-    network: SegmentationNetwork, *, learning_rate: float, backbone_multiplier: float, head_multiplier: float
+    network: SegmentationNetwork,
+    heads: nn.Module | None = None,
+    *,
+    learning_rate: float,
+    backbone_multiplier: float,
+    head_multiplier: float,
 ) -> list[dict[str, object]]:
     """Trainable parameters in two groups, trunk and classifier, each at its multiple of the rate.
+
+    `heads` besides the network learn like the classifier.
 
     The authors' code lists a convolution once per enclosing module, so that SGD moves it three or four times a
     step; here every tensor appears once, and a `backbone_multiplier` of 3 comes near what that did.
@@ -38,6 +45,8 @@ def parameter_groups(
     for multiplier, wants_head in ((backbone_multiplier, False), (head_multiplier, True)):
         rate = learning_rate * multiplier
         parameters = [p for name, p in network.named_parameters() if p.requires_grad and is_head[name] == wants_head]
+        if wants_head and heads is not None:
+            parameters += [parameter for parameter in heads.parameters() if parameter.requires_grad]
         groups.append({"params": parameters, "lr": rate, "base_lr": rate})
     return groups
 

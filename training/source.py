@@ -14,6 +14,7 @@ from runtime.files import sha256_of, writable_folder, write_json
 from training.batches import SourceBatches
 from training.checkpoint import NetworkSpec, load_network, read_network, save_network
 from training.config import GivenSource, TrainedSource, TrainingConfig
+from training.data.config import FramesConfig
 from training.data.open import open_labelled_frames
 from training.device import Compute, choose_compute
 from training.distributed import ALONE, World
@@ -27,7 +28,15 @@ from training.public_checkpoints.plain import load_plain
 from training.public_checkpoints.read import is_our_own
 from training.trainer import Run, train
 
-__all__ = ["LoadedSource", "factory_of", "fingerprint", "load_source", "source_path", "train_source"]
+__all__ = [
+    "LoadedSource",
+    "factory_of",
+    "fingerprint",
+    "load_source",
+    "source_frames",
+    "source_path",
+    "train_source",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +101,23 @@ def source_path(config: TrainingConfig) -> Path:
             return path
         case TrainedSource():
             return config.output / "source.safetensors"
+
+
+def source_frames(config: TrainingConfig) -> FramesConfig | None:
+    """The labelled source frames that the configured method learns from; None for a source-free method.
+
+    Raises:
+        ConfigError: it learns from some, and the config names none.
+    """
+    method = config.adaptation.method
+    if not method.needs.source:
+        return None
+    if config.source.frames is None:
+        raise ConfigError(
+            f"adaptation.method {method.name} learns from labelled source frames, and the config names none; give "
+            "source.frames, or choose a source-free method"
+        )
+    return config.source.frames
 
 
 def train_source(config: TrainingConfig, *, world: World = ALONE) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import json
 import math
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TextIO, TypeVar
@@ -29,8 +29,8 @@ from training.batches import load_batches
 from training.checkpoint import load_tensors, read_tensors, save_tensors
 from training.config import OptimizerConfig
 from training.device import Compute
+from training.distributed import ALONE, World
 from training.methods.method import Method
-from training.networks.network import SegmentationNetwork
 from training.schedule import learning_rate_factor, parameter_groups, set_learning_rate
 
 __all__ = ["Run", "build_optimizer", "train", "training_step"]
@@ -77,7 +77,7 @@ def train(method: Method[Item], run: Run[Item], to_device: Callable[[Item], Item
         TrainingError: a loss or gradient is NaN or infinite; names the term and the frames.
         CheckpointError: the state on disk belongs to other settings or is damaged.
     """
-    optimizer = build_optimizer(method.student, run.optimizer)
+    optimizer = build_optimizer(method, run.optimizer)
     scaler = run.compute.scaler()
     first = _restore(method, optimizer, scaler, run) if run.state_path.exists() else 0
     # Whoever is done may write or delete the state that another still has to read.
@@ -116,7 +116,12 @@ def _step(
     factor = learning_rate_factor(step, warmup=config.warmup, horizon=config.horizon)
     set_learning_rate(optimizer, factor)
     values = training_step(
-        method, optimizer, scaler, batch, require_finite=lambda found: _require_finite(found, step, batch, run)
+        method,
+        optimizer,
+        scaler,
+        batch,
+        require_finite=lambda found: _require_finite(found, step, batch, run),
+        world=run.compute.world,
     )
     return {**run.compute.world.mean_of(values), "lr": config.learning_rate * factor}
 
@@ -128,6 +133,7 @@ def training_step(
     batch: Item,
     *,
     require_finite: Callable[[Mapping[str, float]], None],
+    world: World = ALONE,
 ) -> dict[str, float]:
     """Losses, backward pass, optimiser step.
 
@@ -137,6 +143,7 @@ def training_step(
         scaler: of the loss.
         batch: where the method computes.
         require_finite: is given the terms, then the gradient's norm, and raises where one is not finite.
+        world: whose processes share the batch.
 
     Returns:
         The weighted terms by name, of this process's part of the batch.
@@ -147,8 +154,10 @@ def training_step(
     with record_function("backward"):
         torch.autograd.backward(scaler.scale(torch.stack(list(terms.values())).sum()))
     with record_function("optimiser"):
+        _share_gradients(method.heads, world)
         if not scaler.is_enabled():
-            gradients = [p.grad for p in method.student.parameters() if p.grad is not None]
+            trained = (*method.student.parameters(), *method.heads.parameters())
+            gradients = [p.grad for p in trained if p.grad is not None]
             require_finite({"gradient": float(torch.nn.utils.get_total_norm(gradients))})
         scaler.step(optimizer)
         scaler.update()
@@ -157,6 +166,18 @@ def training_step(
     with record_function("memory update"):
         method.after_step()
     return values
+
+
+def _share_gradients(heads: nn.Module, world: World) -> None:
+    """Make gradients means over processes, as those of the student are by its wrapper.
+
+    A head may be used in some steps and not in others, which that wrapper does not allow.
+    """
+    if world.size == 1:
+        return
+    for parameter in heads.parameters():
+        own = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
+        parameter.grad = world.sum(own) / world.size
 
 
 def _require_finite(values: Mapping[str, float], step: int, batch: Batch, run: Run[Any]) -> None:
@@ -175,10 +196,11 @@ def _require_finite(values: Mapping[str, float], step: int, batch: Batch, run: R
     )
 
 
-def build_optimizer(student: SegmentationNetwork, config: OptimizerConfig) -> optim.Optimizer:
-    """The configured optimiser over what of the student is trained."""
+def build_optimizer(method: Method[Any], config: OptimizerConfig) -> optim.Optimizer:
+    """The configured optimiser over what of the student is trained, and over the method's heads."""
     groups = parameter_groups(
-        student,
+        method.student,
+        method.heads,
         learning_rate=config.learning_rate,
         backbone_multiplier=config.backbone_multiplier,
         head_multiplier=config.head_multiplier,
@@ -190,10 +212,15 @@ def build_optimizer(student: SegmentationNetwork, config: OptimizerConfig) -> op
     )
 
 
-def _named_optimizer_state(student: nn.Module, optimizer: optim.Optimizer) -> dict[str, Tensor]:
+def _named_parameters(method: Method[Any]) -> Iterator[tuple[str, nn.Parameter]]:
+    yield from method.student.named_parameters()
+    yield from method.heads.named_parameters(prefix="heads")
+
+
+def _named_optimizer_state(method: Method[Any], optimizer: optim.Optimizer) -> dict[str, Tensor]:
     return {
         f"optimizer/{name}/{key}": value
-        for name, parameter in student.named_parameters()
+        for name, parameter in _named_parameters(method)
         for key, value in optimizer.state.get(parameter, {}).items()
         if isinstance(value, Tensor)
     }
@@ -203,7 +230,8 @@ def _save(
     method: Method[Item], optimizer: optim.Optimizer, scaler: torch.amp.GradScaler, run: Run[Item], step: int
 ) -> None:
     tensors = {f"student/{name}": tensor for name, tensor in method.student.state_dict().items()}
-    tensors |= _named_optimizer_state(method.student, optimizer)
+    tensors |= {f"heads/{name}": tensor for name, tensor in method.heads.state_dict().items()}
+    tensors |= _named_optimizer_state(method, optimizer)
     tensors |= {f"method/{name}": tensor for name, tensor in method.state().items()}
     metadata = {
         "kind": STATE_KIND,
@@ -222,8 +250,9 @@ def _restore(method: Method[Item], optimizer: optim.Optimizer, scaler: torch.amp
             "give this run another output folder, or delete that one to start again"
         )
     load_tensors(method.student, _below("student/", tensors), run.state_path)
+    load_tensors(method.heads, _below("heads/", tensors), run.state_path)
     method.load_state(_below("method/", tensors))
-    for name, parameter in method.student.named_parameters():
+    for name, parameter in _named_parameters(method):
         state = _below(f"optimizer/{name}/", tensors)
         if state:
             # In the parameter's memory order: fused optimisers walk all of a parameter's tensors in one.

@@ -142,8 +142,8 @@ def _build(
     )
     optimizer_config = OptimizerConfig(warmup=0)
     prior = torch.full((spec.space.num_classes,), 1.0 / spec.space.num_classes, device=compute.device)
-    method = Iapc(config.method, Setting(network, frame_input, prior, compute))
-    optimizer, scaler = build_optimizer(method.student, optimizer_config), compute.scaler()
+    method = Iapc(config.method, Setting(network, frame_input, prior, compute, iterations=config.num_steps))
+    optimizer, scaler = build_optimizer(method, optimizer_config), compute.scaler()
 
     def step(index: int) -> dict[str, float]:
         _, memory, student, _, labels = views.of_step(index)

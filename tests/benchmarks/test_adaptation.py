@@ -58,7 +58,7 @@ def iapc_terms(config: IapcConfig, spec: NetworkSpec, views: StepViews) -> dict[
     importance = frame_importance(network.eval(), spec, views.source, config.importance)
     compute = Compute(torch.device("cpu"), "fp32")
     prior = torch.full((19,), 1 / 19)
-    method = Iapc(config, Setting(network, spec.frame_input(), prior, compute))
+    method = Iapc(config, Setting(network, spec.frame_input(), prior, compute, iterations=10))
     _, memory, student, _, labels = views.of_step(0)
     batch = TargetBatch(["a", "b"], memory, None, student, labels, importance[views.places(0)])
     return {name: float(term.detach()) for name, term in method.losses(batch).items()}

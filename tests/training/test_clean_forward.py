@@ -100,7 +100,7 @@ def test_processes_have_the_clean_crops_of_their_own_places(make_batches: Callab
 def iapc(network: DeepLabV2, spec: NetworkSpec, compute: Compute) -> Iapc:
     prior = torch.full((11,), 1 / 11)
     config = IapcConfig(name="iapc", importance_view="crop", ema_momentum=0.5)
-    return Iapc(config, Setting(network, spec.frame_input(), prior, compute))
+    return Iapc(config, Setting(network, spec.frame_input(), prior, compute, iterations=10))
 
 
 def a_batch(*, clean: bool) -> TargetBatch:

@@ -51,7 +51,7 @@ def wrapped(network: nn.Module, feature_layer: str = "trunk") -> WrappedNetwork:
 
 def iapc_of(network: WrappedNetwork, compute: Compute, *, is_fixed: bool = False) -> Iapc:
     frame_input, prior = FrameInput(INPUT_CONVENTIONS["rgb_imagenet"]), torch.full((NUM_CLASSES,), 1 / NUM_CLASSES)
-    setting = Setting(network, frame_input, prior, compute, has_fixed_statistics=is_fixed)
+    setting = Setting(network, frame_input, prior, compute, iterations=10, has_fixed_statistics=is_fixed)
     return Iapc(IapcConfig(name="iapc", importance_view="crop"), setting)
 
 

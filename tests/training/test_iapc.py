@@ -40,7 +40,9 @@ def make_iapc(network: DeepLabV2, spec: NetworkSpec, compute: Compute) -> MakeIa
     def make(*, has_fixed_statistics: bool = False, **settings: float | str) -> Iapc:
         config = IapcConfig.model_validate({"name": "iapc", "importance_view": "crop", **settings})
         prior = torch.arange(1.0, NUM_CLASSES + 1) / 66
-        setting = Setting(copy.deepcopy(network), spec.frame_input(), prior, compute, has_fixed_statistics)
+        setting = Setting(
+            copy.deepcopy(network), spec.frame_input(), prior, compute, has_fixed_statistics, iterations=10
+        )
         return Iapc(config, setting)
 
     return make

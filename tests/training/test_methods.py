@@ -50,7 +50,7 @@ def batch() -> TargetBatch:
 @pytest.fixture
 def setting(network: DeepLabV2, spec: NetworkSpec, compute: Compute) -> Setting:
     prior = torch.full((NUM_CLASSES,), 1 / NUM_CLASSES)
-    return Setting(copy.deepcopy(network), spec.frame_input(), prior, compute)
+    return Setting(copy.deepcopy(network), spec.frame_input(), prior, compute, iterations=10)
 
 
 def method_of(setting: Setting, name: str, **settings: Any) -> Method[TargetBatch]:
@@ -137,7 +137,7 @@ def test_other_methods_leave_scales_and_offsets_as_they_are(setting: Setting) ->
 
 
 def test_tent_has_nothing_to_train_without_batch_norm(setting: Setting) -> None:
-    plain = Setting(NoNorm(), setting.frame_input, setting.class_prior, setting.compute)
+    plain = Setting(NoNorm(), setting.frame_input, setting.class_prior, setting.compute, iterations=10)
     with pytest.raises(ConfigError, match="tent trains the scales and offsets of batch norm, and the network has none"):
         method_of(plain, "tent")
 

@@ -302,7 +302,9 @@ def test_classifiers_are_not_summed_past_their_rounding(
 
     def student_of(source: DeepLabV2) -> Any:
         prior = torch.full((11,), 1 / 11)
-        method = Iapc(config, Setting(source, spec.frame_input(), prior, compute, has_fixed_statistics=True))
+        method = Iapc(
+            config, Setting(source, spec.frame_input(), prior, compute, iterations=10, has_fixed_statistics=True)
+        )
         return method.student
 
     assert student_of(copy.deepcopy(network)).classifier.by_taps

@@ -21,7 +21,7 @@ NUM_CLASSES = 11
 @pytest.fixture
 def setting(network: DeepLabV2, spec: NetworkSpec, compute: Compute) -> Setting:
     prior = torch.full((NUM_CLASSES,), 1 / NUM_CLASSES)
-    return Setting(copy.deepcopy(network), spec.frame_input(), prior, compute)
+    return Setting(copy.deepcopy(network), spec.frame_input(), prior, compute, iterations=10)
 
 
 @pytest.fixture

@@ -48,6 +48,7 @@ class Weights:
     slope: float = 1.0
     start: float = 0.0
     student: TwoWeights = field(default_factory=TwoWeights)
+    heads: nn.Module = field(default_factory=nn.Module)
     num_steps: int = 0
 
     def __post_init__(self) -> None:

@@ -145,7 +145,7 @@ class Poisoned:
     """A method whose loss is NaN at step 2 where image 2 is seen."""
 
     def __init__(self, method: Supervised) -> None:
-        self.method, self.student, self.num_steps = method, method.student, 0
+        self.method, self.student, self.heads, self.num_steps = method, method.student, method.heads, 0
         self.after_step, self.state, self.load_state = method.after_step, method.state, method.load_state
 
     def losses(self, batch: SourceBatch) -> dict[str, Tensor]:

@@ -79,7 +79,9 @@ class Comparison:
             ConfigError: the config describes another network.
         """
         source = load_source(config)
-        pinned: dict[str, Any] = {"source": GivenSource(kind="checkpoint", path=source_path(config))}
+        pinned: dict[str, Any] = {
+            "source": GivenSource(kind="checkpoint", path=source_path(config), frames=config.source.frames)
+        }
         if config.compare.iterations is not None:
             changed = {"iterations": config.compare.iterations}
             pinned["adaptation"] = config.adaptation.model_copy(update=changed)
@@ -120,6 +122,8 @@ class Comparison:
             "seed": seed,
             "source": self.source_sha256,
         }
+        if adaptation.method.needs.source:
+            settings["source_frames"] = self.config.source.frames
         mark = fingerprint(settings, self.compute)
         output = self.folder / "runs" / mark
         config = self.config.model_copy(update={"adaptation": adaptation, "seed": seed, "output": output})

@@ -96,6 +96,7 @@ class Iapc:
         self.memory.sum_by_taps(sums_by_taps(setting))
         by_global_batch(self.memory, self.compute)
         self._student = Student(setting)
+        self.heads = torch.nn.Module()
         self.frame_input, self.config = setting.frame_input, config
         self.class_prior = setting.class_prior
         self.class_weights = RareClassWeights(

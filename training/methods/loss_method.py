@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from training.batch import TargetBatch
 from training.methods.method import Setting
@@ -23,6 +23,7 @@ class LossMethod(ABC):
 
     def __init__(self, setting: Setting, *, is_affine_frozen: bool = True) -> None:
         self._student = Student(setting, is_affine_frozen=is_affine_frozen)
+        self.heads = nn.Module()
         self._clean: Tensor | None = None
 
     @property

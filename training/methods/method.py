@@ -4,10 +4,10 @@ Adding one touches two places: a file with its settings and its losses, and the 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from training.batch import Batch
 from training.device import Compute
@@ -28,6 +28,14 @@ class Method(Protocol[Item_contra]):
         """The network that is trained."""
         ...
 
+    @property
+    def heads(self) -> nn.Module:
+        """What is trained beside the student and not delivered, such as a projection; often without parameters.
+
+        It learns at the rate of the student's classifier. An adversary has an optimiser of its own, in `after_step`.
+        """
+        ...
+
     def losses(self, batch: Item_contra) -> dict[str, Tensor]:
         """Weighted scalar terms of one step, by the name they are logged under; the trainer sums them."""
         ...
@@ -37,7 +45,7 @@ class Method(Protocol[Item_contra]):
         ...
 
     def state(self) -> dict[str, Tensor]:
-        """Tensors besides the student's that the next step depends on."""
+        """Tensors besides those of student and heads that the next step depends on."""
         ...
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
@@ -68,13 +76,15 @@ class Needs:
 
     `importance` is judged once on whole frames by the source network, in this form. `memory` is the view of a fixed
     scale, `weak` the student's crop with its colours unchanged. Without `rounds` the labels are the dense ones that
-    the source network gave before the first step.
+    the source network gave before the first step. With `source` every batch has labelled source crops, as many as
+    target crops; no method without it can come near source data.
     """
 
     importance: ImportanceForm | None = None
     memory: bool = False
     weak: bool = False
     rounds: Rounds | None = None
+    source: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,14 +93,16 @@ class Setting:
 
     `network` is the source network, statistics already blended; it becomes the student. `class_prior` (C,) are class
     frequencies of the pseudo-labels. With `has_fixed_statistics` the student is normalised by its stored statistics
-    instead of the batch's. `judge` is the network that judges importance, where that is not `network`, as where that
-    computes roughly; `likeness` is the weight of a term, of any method, that the student predicts what the judge does.
+    instead of the batch's. `iterations` is how many steps there will be. `judge` is the network that judges importance,
+    where that is not `network`, as where that computes roughly; `likeness` is the weight of a term, of any method, that
+    the student predicts what the judge does.
     """
 
     network: SegmentationNetwork
     frame_input: FrameInput
     class_prior: Tensor
     compute: Compute
+    iterations: int = field(kw_only=True)
     has_fixed_statistics: bool = False
     judge: SegmentationNetwork | None = None
     likeness: float = 0.0

@@ -63,6 +63,7 @@ class SelfTraining:
         self.config, compute = config, setting.compute
         self.teacher = Teacher(setting, config.ema_momentum)
         self._student = Student(setting)
+        self.heads = torch.nn.Module()
         self.class_weights = RareClassWeights(
             setting.num_classes, boost=config.rare_boost, device=compute.device, world=compute.world
         )

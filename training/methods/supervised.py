@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from runtime.labels import IGNORE_INDEX
 from training.batch import SourceBatch
@@ -23,6 +23,7 @@ class Supervised:
         self.student = student.train()
         self.student.sum_by_taps(compute.device.type == "cpu")
         self.forward_student = compute.world.parallel(by_global_batch(self.student, compute))
+        self.heads = nn.Module()
         self.frame_input = frame_input
         self.compute = compute
 
