@@ -79,11 +79,12 @@ class Regression:
         with torch.random.fork_rng():
             torch.manual_seed(0)
             self.student = Student().train()
+            self.heads = nn.ModuleDict({"scale": nn.Conv2d(1, 1, 1)})
         self.bias = self.student.get_parameter("classifier.bias")
         self.average = torch.ones(1)
 
     def losses(self, batch: Numbers) -> dict[str, Tensor]:
-        error = (self.student.logits(batch.inputs) - batch.targets).square().mean()
+        error = (self.heads["scale"](self.student.logits(batch.inputs)) - batch.targets).square().mean()
         drift = (self.bias - self.average).square().sum()
         return {"drift": 0.5 * drift, "squared_error": error}
 
@@ -158,6 +159,7 @@ def test_run_stopped_at_a_step_ends_with_the_same_bits(tmp_path: Path, name: str
     for name, tensor in expected.student.state_dict().items():
         assert torch.equal(tensor, resumed.student.state_dict()[name]), name
     assert torch.equal(expected.average, resumed.average)
+    assert torch.equal(expected.heads["scale"].weight, resumed.heads["scale"].weight)
 
 
 def test_loss_scaling_of_half_precision_is_resumed_too(tmp_path: Path) -> None:

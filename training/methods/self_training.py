@@ -79,20 +79,25 @@ class SelfTraining:
         assert batch.weak is not None
         self._clean = batch.clean
         hw = (int(batch.pseudo_labels.shape[1]), int(batch.pseudo_labels.shape[2]))
-        taught = self.teacher.teach(batch.weak, hw)
-        weight = confident_share(taught, self.config.threshold)[:, None, None].expand_as(taught.confidence)
-        class_weights = self.class_weights.update(taught.labels)
+        target_labels, weight = self.teach(batch.weak, hw)
+        class_weights = self.class_weights.update(target_labels)
         terms = {}
         if self.config.mixed > 0:
-            pasted = class_mix(taught.labels)
+            pasted = class_mix(target_labels)
             images = torch.where(pasted[..., None], batch.student, batch.student.roll(-1, 0))
-            labels = torch.where(pasted, taught.labels, taught.labels.roll(-1, 0))
+            labels = torch.where(pasted, target_labels, target_labels.roll(-1, 0))
             weights = torch.where(pasted, weight, weight.roll(-1, 0))
             terms["mixed"] = self.config.mixed * self._loss(images, labels, weights, class_weights)
         if self.config.masked > 0:
             images = mask_blocks(batch.student, share=self.config.masked_share, block=self.config.masked_block)
-            terms["masked"] = self.config.masked * self._loss(images, taught.labels, weight, class_weights)
+            terms["masked"] = self.config.masked * self._loss(images, target_labels, weight, class_weights)
         return terms
+
+    def teach(self, weak: Tensor, hw: tuple[int, int]) -> tuple[Tensor, Tensor]:
+        """What target crops are taught: labels (N, *hw), and how much each pixel counts, (N, *hw) in [0, 1]."""
+        taught = self.teacher.teach(weak, hw)
+        weight = confident_share(taught, self.config.threshold)[:, None, None]
+        return taught.labels, weight.expand_as(taught.confidence)
 
     def _loss(self, images: Tensor, labels: Tensor, weights: Tensor, class_weights: Tensor) -> Tensor:
         hw = (int(labels.shape[1]), int(labels.shape[2]))
