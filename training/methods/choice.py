@@ -5,8 +5,11 @@ from typing import Annotated, TypeAlias, assert_never
 from pydantic import Field
 
 from training.batch import TargetBatch
+from training.methods.adapt_seg_net import AdaptSegNet, AdaptSegNetConfig
+from training.methods.adv_ent import AdvEnt, AdvEntConfig
 from training.methods.class_balanced import ClassBalanced, ClassBalancedConfig
 from training.methods.entropy import EntropyConfig, EntropyMinimisation
+from training.methods.fda import Fda, FdaConfig
 from training.methods.iapc import Iapc, IapcConfig
 from training.methods.ld import LabelDenoising, LabelDenoisingConfig
 from training.methods.max_square import MaxSquare, MaxSquareConfig
@@ -14,18 +17,23 @@ from training.methods.method import Method, Setting
 from training.methods.pseudo_label import PseudoLabelLearning, PseudoLabelLearningConfig
 from training.methods.self_training import SelfTraining, SelfTrainingConfig
 from training.methods.tent import Tent, TentConfig
+from training.methods.uda_clu import UdaClu, UdaCluConfig
 
 __all__ = ["MethodConfig", "build_method"]
 
 MethodConfig: TypeAlias = Annotated[
-    ClassBalancedConfig
+    AdaptSegNetConfig
+    | AdvEntConfig
+    | ClassBalancedConfig
     | EntropyConfig
+    | FdaConfig
     | IapcConfig
     | LabelDenoisingConfig
     | MaxSquareConfig
     | PseudoLabelLearningConfig
     | SelfTrainingConfig
-    | TentConfig,
+    | TentConfig
+    | UdaCluConfig,
     Field(discriminator="name"),
 ]
 
@@ -33,10 +41,16 @@ MethodConfig: TypeAlias = Annotated[
 def build_method(config: MethodConfig, setting: Setting) -> Method[TargetBatch]:
     """The method that the config names."""
     match config:
+        case AdaptSegNetConfig():
+            return AdaptSegNet(config, setting)
+        case AdvEntConfig():
+            return AdvEnt(config, setting)
         case ClassBalancedConfig():
             return ClassBalanced(config, setting)
         case EntropyConfig():
             return EntropyMinimisation(config, setting)
+        case FdaConfig():
+            return Fda(config, setting)
         case IapcConfig():
             return Iapc(config, setting)
         case LabelDenoisingConfig():
@@ -49,5 +63,7 @@ def build_method(config: MethodConfig, setting: Setting) -> Method[TargetBatch]:
             return SelfTraining(config, setting)
         case TentConfig():
             return Tent(config, setting)
+        case UdaCluConfig():
+            return UdaClu(config, setting)
         case _:
             assert_never(config)

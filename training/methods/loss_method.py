@@ -1,4 +1,4 @@
-"""What methods share that have nothing besides the student: a loss on its predictions, and no memory."""
+"""What methods share that have nothing besides the student, and no memory."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -10,11 +10,11 @@ from training.methods.method import Setting
 from training.methods.student import Student
 from training.networks.network import SegmentationNetwork
 
-__all__ = ["LossMethod"]
+__all__ = ["LossMethod", "StudentMethod"]
 
 
-class LossMethod(ABC):
-    """A method whose terms are functions of the student's log-probabilities and the batch.
+class StudentMethod(ABC):
+    """A student, and whatever is learnt from a batch.
 
     Args:
         setting: what it starts from.
@@ -31,6 +31,25 @@ class LossMethod(ABC):
         """The network that is trained."""
         return self._student.network
 
+    @abstractmethod
+    def losses(self, batch: TargetBatch) -> dict[str, Tensor]:
+        """The weighted terms of one step, whose clean crops it leaves in `_clean`."""
+
+    def after_step(self) -> None:
+        """Show the student its clean crops, where there are any."""
+        self._student.show(self._clean)
+
+    def state(self) -> dict[str, Tensor]:
+        """No state besides the student."""
+        return {}
+
+    def load_state(self, state: Mapping[str, Tensor]) -> None:  # noqa: B027  # there is nothing to put back
+        """No state besides the student."""
+
+
+class LossMethod(StudentMethod):
+    """A method whose terms are functions of the student's log-probabilities and the batch."""
+
     def losses(self, batch: TargetBatch) -> dict[str, Tensor]:
         """The weighted terms of one step."""
         self._clean = batch.clean
@@ -44,14 +63,3 @@ class LossMethod(ABC):
     @abstractmethod
     def terms(self, log_probs: Tensor, batch: TargetBatch) -> dict[str, Tensor]:
         """The terms of log-probabilities (N, C, H, W) of the student's crops."""
-
-    def after_step(self) -> None:
-        """Show the student its clean crops, where there are any."""
-        self._student.show(self._clean)
-
-    def state(self) -> dict[str, Tensor]:
-        """No state besides the student."""
-        return {}
-
-    def load_state(self, state: Mapping[str, Tensor]) -> None:  # noqa: B027  # there is nothing to put back
-        """No state besides the student."""
