@@ -4,11 +4,12 @@ The commands run in a process of their own, in which an audit hook refuses to op
 forbidden folders. The same hook stops commands that do need them, so it is known to work.
 """
 
+import json
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from PIL import Image
 
 from training.__main__ import main
 from training.checkpoint import load_network
+from training.methods.choice import MethodConfig
 
 ROOT = Path(__file__).parents[2]
 
@@ -33,6 +35,33 @@ from training.__main__ import main
 sys.addaudithook(refuse)
 sys.exit(main(sys.argv[2:]))
 """
+
+# One process for all methods: what is imported and prepared is shared. Tells by method what stopped it, if anything.
+GUARDED_METHODS = (
+    GUARDED.rpartition("sys.exit")[0]
+    + """
+import json
+from pathlib import Path
+from training.adapt import adapt
+from training.config import TrainingConfig
+
+settings, stopped = json.loads(sys.argv[2]), {}
+output = Path(settings["output"])
+for method in json.loads(sys.argv[3]):
+    settings["output"] = str(output / method["name"])
+    settings["adaptation"]["method"] = method
+    try:
+        adapt(TrainingConfig.model_validate(settings), prepared_in=output)
+        stopped[method["name"]] = ""
+    except Exception as error:
+        stopped[method["name"]] = f"{type(error).__name__}: {error}"
+print(json.dumps(stopped))
+"""
+)
+# Every method there is; whether it is source-free is what it says itself.
+METHODS = {
+    get_args(config.model_fields["name"].annotation)[0]: config for config in get_args(get_args(MethodConfig)[0])
+}
 
 
 def plant_camvid(root: Path, make_frames: Callable[..., Path], *, split: str, first: int) -> None:
@@ -110,3 +139,36 @@ def test_report_without_a_guard_reads_the_labels(world: Path, capsys: pytest.Cap
     assert main(["evaluate", *with_test_set(world)]) == 0
     assert "adapted_miou" in capsys.readouterr().out
     assert {"report.json", "comparison.png"} <= {path.name for path in (world / "out").iterdir()}
+
+
+@pytest.fixture(scope="module")
+def stopped(world: Path) -> dict[str, str]:
+    """What stopped each method where source data cannot be opened, though the config says where they are."""
+    settings = yaml.safe_load((world / "run.yaml").read_text())["training"]
+    frames = settings["source"]["frames"]
+    settings["source"] = {"kind": "checkpoint", "path": str(world / "out/source.safetensors"), "frames": frames}
+    settings["output"] = str(world / "methods")
+    methods = json.dumps([{"name": name} for name in METHODS])
+    forbidden = f"{world / 'source'}:{world / 'target/trainannot'}"
+    command = [sys.executable, "-c", GUARDED_METHODS, forbidden, json.dumps(settings), methods]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    told: dict[str, str] = json.loads(done.stdout.splitlines()[-1])
+    return told
+
+
+@pytest.mark.parametrize("name", sorted(METHODS))
+def test_method_opens_source_data_where_it_says_so_and_nowhere_else(
+    stopped: dict[str, str], world: Path, name: str
+) -> None:
+    if METHODS[name].model_validate({"name": name}).needs.source:
+        assert stopped[name].startswith(f"RuntimeError: forbidden: {world / 'source'}")
+        assert not (world / "methods" / name / "adapted.safetensors").exists()
+    else:
+        assert stopped[name] == ""
+        assert (world / "methods" / name / "adapted.safetensors").exists()
+
+
+def test_there_are_methods_of_both_kinds() -> None:
+    are_source_free = [not config.model_validate({"name": name}).needs.source for name, config in METHODS.items()]
+    assert 3 < sum(are_source_free) < len(METHODS)
