@@ -8,6 +8,8 @@ labels only where the config names a labelled test set.
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from runtime.command import say
 from runtime.files import writable_folder
 from training.batch_norm import has_statistics, load_statistics
@@ -129,6 +131,8 @@ def train_on_target(
         judge=prepared.network,
         likeness=likeness,
     )
+    # Networks of a method's own begin at random: the same in every process, and where a run is begun again.
+    torch.manual_seed(config.seed)
     method = build_method(method_config, setting)
     labelled = source_frames(config)
     source = None if labelled is None else open_labelled_frames(labelled, prepared.spec.space)

@@ -6,26 +6,34 @@ from pydantic import Field
 
 from training.batch import TargetBatch
 from training.methods.class_balanced import ClassBalanced, ClassBalancedConfig
+from training.methods.dtac import Dtac, DtacConfig
 from training.methods.entropy import EntropyConfig, EntropyMinimisation
+from training.methods.hcl import Hcl, HclConfig
 from training.methods.iapc import Iapc, IapcConfig
 from training.methods.ld import LabelDenoising, LabelDenoisingConfig
 from training.methods.max_square import MaxSquare, MaxSquareConfig
 from training.methods.method import Method, Setting
 from training.methods.pseudo_label import PseudoLabelLearning, PseudoLabelLearningConfig
 from training.methods.self_training import SelfTraining, SelfTrainingConfig
+from training.methods.sfda import Sfda, SfdaConfig
 from training.methods.tent import Tent, TentConfig
+from training.methods.uncertainty_reduction import UncertaintyReduction, UncertaintyReductionConfig
 
 __all__ = ["MethodConfig", "build_method"]
 
 MethodConfig: TypeAlias = Annotated[
     ClassBalancedConfig
+    | DtacConfig
     | EntropyConfig
+    | HclConfig
     | IapcConfig
     | LabelDenoisingConfig
     | MaxSquareConfig
     | PseudoLabelLearningConfig
     | SelfTrainingConfig
-    | TentConfig,
+    | SfdaConfig
+    | TentConfig
+    | UncertaintyReductionConfig,
     Field(discriminator="name"),
 ]
 
@@ -35,8 +43,12 @@ def build_method(config: MethodConfig, setting: Setting) -> Method[TargetBatch]:
     match config:
         case ClassBalancedConfig():
             return ClassBalanced(config, setting)
+        case DtacConfig():
+            return Dtac(config, setting)
         case EntropyConfig():
             return EntropyMinimisation(config, setting)
+        case HclConfig():
+            return Hcl(config, setting)
         case IapcConfig():
             return Iapc(config, setting)
         case LabelDenoisingConfig():
@@ -47,7 +59,11 @@ def build_method(config: MethodConfig, setting: Setting) -> Method[TargetBatch]:
             return PseudoLabelLearning(config, setting)
         case SelfTrainingConfig():
             return SelfTraining(config, setting)
+        case SfdaConfig():
+            return Sfda(config, setting)
         case TentConfig():
             return Tent(config, setting)
+        case UncertaintyReductionConfig():
+            return UncertaintyReduction(config, setting)
         case _:
             assert_never(config)
