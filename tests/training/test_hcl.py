@@ -105,7 +105,7 @@ def test_labels_count_less_where_memories_disagree(setting: Setting, batch: Targ
     method = Hcl(HclConfig(name="hcl", instances=0.0, rare_boost=1.0), setting)
     with torch.no_grad():
         together = float(method.losses(batch)["pseudo_label"])
-        for parameter in method._historical.network.classifier.parameters():
+        for parameter in method._historical.network.get_submodule("classifier").parameters():
             parameter.neg_()
         apart = float(method.losses(batch)["pseudo_label"])
     assert apart < 0.9 * together

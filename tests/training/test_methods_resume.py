@@ -20,12 +20,12 @@ from training.methods.method import Method, Setting
 from training.networks.deeplab_v2 import DeepLabV2
 from training.trainer import Run, train
 
-NUM_CLASSES, STEPS = 11, 6
+NUM_CLASSES, STEPS = 11, 4
 ADAPTER: TypeAdapter[MethodConfig] = TypeAdapter(MethodConfig)
 METHODS: dict[str, dict[str, Any]] = {
     "dtac": {},
-    "hcl": {"refresh": 0.34, "cells": 8, "ema_momentum": 0.9},
-    "label_denoising": {"mixed_share": 0.67},
+    "hcl": {"refresh": 0.5, "cells": 8, "ema_momentum": 0.9},
+    "label_denoising": {"mixed_share": 0.34},
     "sfda": {},
     "uncertainty_reduction": {},
 }
@@ -47,16 +47,16 @@ class SameCrops(Dataset[TargetBatch]):
         return TargetBatch(["a", "b"], memory=None, weak=weak, student=weak, pseudo_labels=labels, importance=None)
 
 
-def run_in(folder: Path, compute: Compute, fails_at: int | None = None) -> Run[TargetBatch]:
+def run_in(folder: Path, compute: Compute) -> Run[TargetBatch]:
     folder.mkdir(exist_ok=True)
     return Run(
         folder=folder,
         fingerprint="abc",
-        batches=SameCrops(fails_at),
+        batches=SameCrops(),
         iterations=STEPS,
         batch_size=2,
         workers=0,
-        checkpoint_every=2,
+        checkpoint_every=1,
         optimizer=OptimizerConfig(learning_rate=1e-3, warmup=0, horizon=100),
         compute=compute,
         seed=0,
@@ -73,22 +73,22 @@ def test_method_learns_and_resumes_with_the_same_bits(
     def fit(run: Run[TargetBatch]) -> Method[TargetBatch]:
         torch.manual_seed(0)
         setting = Setting(copy.deepcopy(network), spec.frame_input(), prior, compute, iterations=STEPS)
+        # A teacher that is sure of nothing teaches nothing.
+        with torch.no_grad():
+            for parameter in setting.network.get_submodule("classifier").parameters():
+                parameter.mul_(10)
         method = build_method(ADAPTER.validate_python({"name": name, **METHODS[name]}), setting)
         train(method, run, lambda batch: batch)
         return method
 
     whole, cut = run_in(tmp_path / "whole", compute), run_in(tmp_path / "cut", compute)
     expected = fit(whole)
-    for fails_at in (3, 5):
-        with pytest.raises(RuntimeError, match="killed"):
-            fit(replace(cut, batches=SameCrops(fails_at)))
+    with pytest.raises(RuntimeError, match="killed"):
+        fit(replace(cut, batches=SameCrops(fails_at=3)))
     resumed = fit(cut)
     assert whole.state_path.read_bytes() == cut.state_path.read_bytes()
     for one, other in ((expected.student, resumed.student), (expected.heads, resumed.heads)):
         assert all(torch.equal(one.state_dict()[key], tensor) for key, tensor in other.state_dict().items())
-    totals = [_total(line) for line in (whole.folder / "metrics.jsonl").read_text().splitlines()]
-    assert totals[-1] < totals[0]
-
-
-def _total(line: str) -> float:
-    return sum(value for name, value in json.loads(line).items() if name not in ("step", "lr", "images_per_s"))
+    logged = [json.loads(line) for line in (whole.folder / "metrics.jsonl").read_text().splitlines()]
+    learnt = [line["pseudo_label"] for line in logged if "pseudo_label" in line]
+    assert learnt[-1] < learnt[0]
