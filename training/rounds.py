@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from training.batch_norm import has_statistics, load_statistics
-from training.class_balanced import make_balanced_labels
+from training.class_balanced import Shares, make_balanced_labels
 from training.config import AdaptationConfig
 from training.device import Compute
 from training.global_batch_norm import by_own_batch
@@ -57,7 +57,7 @@ def rounds_of(
                 labels,
                 config.pseudo_labels,
                 compute,
-                share=rounds.share_of(number),
+                shares=Shares(rounds.share_of(number), rounds.max_share, rounds.rarity, rounds.image_share),
             )
         yield Round(config.iterations * (number + 1) // rounds.num_rounds, labels)
 

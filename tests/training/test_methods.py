@@ -31,6 +31,10 @@ TERMS = {
     "tent": {"entropy"},
     "class_balanced": {"pseudo_label"},
     "label_denoising": {"pseudo_label", "entropy", "negative"},
+    "dtac": {"pseudo_label", "statistics"},
+    "hcl": {"pseudo_label", "instances"},
+    "sfda": {"pseudo_label", "statistics", "attention"},
+    "uncertainty_reduction": {"pseudo_label", "entropy", "agreement"},
 }
 
 
@@ -42,9 +46,9 @@ def log_probs_of(*pixels: list[float]) -> Tensor:
 @pytest.fixture
 def batch() -> TargetBatch:
     rng = torch.Generator().manual_seed(0)
-    student = torch.randint(0, 256, (2, 32, 48, 3), dtype=torch.uint8, generator=rng)
+    weak, student = (torch.randint(0, 256, (2, 32, 48, 3), dtype=torch.uint8, generator=rng) for _ in range(2))
     labels = torch.randint(0, NUM_CLASSES, (2, 32, 48), generator=rng)
-    return TargetBatch(["a", "b"], memory=None, weak=None, student=student, pseudo_labels=labels, importance=None)
+    return TargetBatch(["a", "b"], memory=None, weak=weak, student=student, pseudo_labels=labels, importance=None)
 
 
 @pytest.fixture
@@ -157,7 +161,7 @@ def test_running_class_weights_are_kept(setting: Setting, batch: TargetBatch) ->
     assert torch.equal(other.state()["often"], method.state()["often"])
 
 
-@pytest.mark.parametrize("name", ["class_balanced", "label_denoising"])
+@pytest.mark.parametrize("name", ["class_balanced", "dtac", "label_denoising", "uncertainty_reduction"])
 @pytest.mark.parametrize("value", [{"rounds": 0}, {"share": 1.5}])
 def test_rounds_that_cannot_be_are_refused(name: str, value: dict[str, float]) -> None:
     with pytest.raises(ValidationError, match=next(iter(value))):
@@ -175,3 +179,31 @@ def test_entropy_weight_is_divided_by_the_number_of_classes(setting: Setting, ba
         nats = method_of(setting, "tent").losses(batch)["entropy"]
         share = method_of(setting, "min_entropy", entropy=2.0, **bare).losses(batch)["entropy"]
     assert float(share) == pytest.approx(2 * float(nats) / math.log(NUM_CLASSES), rel=1e-4)
+
+
+@pytest.mark.parametrize(("sureness", "expected"), [(1.0, False), (300.0, True)])
+def test_second_stage_of_label_denoising_teaches_what_its_teacher_is_sure_of(
+    setting: Setting, batch: TargetBatch, sureness: float, expected: bool
+) -> None:
+    with torch.no_grad():
+        for parameter in setting.network.get_submodule("classifier").parameters():
+            parameter.mul_(sureness)
+    method = method_of(setting, "label_denoising", mixed_share=0.9)
+    assert set(method.losses(batch)) == TERMS["label_denoising"]
+    with torch.no_grad():
+        for parameter in method.student.parameters():
+            parameter.mul_(1.01)
+    method.after_step()
+    # The teacher begins as the student is when the stage does.
+    teacher = {name: tensor for name, tensor in method.state().items() if name.startswith("teacher/")}
+    assert all(torch.equal(teacher[f"teacher/{name}"], p) for name, p in method.student.state_dict().items())
+    terms = method.losses(batch)
+    assert set(terms) == {"mixed"}
+    assert (float(terms["mixed"].detach()) > 0) == expected
+
+
+def test_only_what_the_second_stage_of_label_denoising_needs_is_cut() -> None:
+    one, two = (ADAPTER.validate_python({"name": "label_denoising", "mixed_share": s}).needs for s in (0.0, 0.5))
+    assert (one.weak, two.weak) == (False, True)
+    assert one.rounds is not None
+    assert one.rounds.image_share == 0.1

@@ -8,16 +8,20 @@ from training.batch import TargetBatch
 from training.methods.adapt_seg_net import AdaptSegNet, AdaptSegNetConfig
 from training.methods.adv_ent import AdvEnt, AdvEntConfig
 from training.methods.class_balanced import ClassBalanced, ClassBalancedConfig
+from training.methods.dtac import Dtac, DtacConfig
 from training.methods.entropy import EntropyConfig, EntropyMinimisation
 from training.methods.fda import Fda, FdaConfig
+from training.methods.hcl import Hcl, HclConfig
 from training.methods.iapc import Iapc, IapcConfig
 from training.methods.ld import LabelDenoising, LabelDenoisingConfig
 from training.methods.max_square import MaxSquare, MaxSquareConfig
 from training.methods.method import Method, Setting
 from training.methods.pseudo_label import PseudoLabelLearning, PseudoLabelLearningConfig
 from training.methods.self_training import SelfTraining, SelfTrainingConfig
+from training.methods.sfda import Sfda, SfdaConfig
 from training.methods.tent import Tent, TentConfig
 from training.methods.uda_clu import UdaClu, UdaCluConfig
+from training.methods.uncertainty_reduction import UncertaintyReduction, UncertaintyReductionConfig
 
 __all__ = ["MethodConfig", "build_method"]
 
@@ -25,15 +29,19 @@ MethodConfig: TypeAlias = Annotated[
     AdaptSegNetConfig
     | AdvEntConfig
     | ClassBalancedConfig
+    | DtacConfig
     | EntropyConfig
     | FdaConfig
+    | HclConfig
     | IapcConfig
     | LabelDenoisingConfig
     | MaxSquareConfig
     | PseudoLabelLearningConfig
     | SelfTrainingConfig
+    | SfdaConfig
     | TentConfig
-    | UdaCluConfig,
+    | UdaCluConfig
+    | UncertaintyReductionConfig,
     Field(discriminator="name"),
 ]
 
@@ -47,10 +55,14 @@ def build_method(config: MethodConfig, setting: Setting) -> Method[TargetBatch]:
             return AdvEnt(config, setting)
         case ClassBalancedConfig():
             return ClassBalanced(config, setting)
+        case DtacConfig():
+            return Dtac(config, setting)
         case EntropyConfig():
             return EntropyMinimisation(config, setting)
         case FdaConfig():
             return Fda(config, setting)
+        case HclConfig():
+            return Hcl(config, setting)
         case IapcConfig():
             return Iapc(config, setting)
         case LabelDenoisingConfig():
@@ -61,9 +73,13 @@ def build_method(config: MethodConfig, setting: Setting) -> Method[TargetBatch]:
             return PseudoLabelLearning(config, setting)
         case SelfTrainingConfig():
             return SelfTraining(config, setting)
+        case SfdaConfig():
+            return Sfda(config, setting)
         case TentConfig():
             return Tent(config, setting)
         case UdaCluConfig():
             return UdaClu(config, setting)
+        case UncertaintyReductionConfig():
+            return UncertaintyReduction(config, setting)
         case _:
             assert_never(config)

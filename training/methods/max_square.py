@@ -2,7 +2,7 @@
 
 Its gradient is linear in the probability, so that easy pixels lead less than with entropy. The published form adds
 cross-entropy on labelled source images; here the offline labels stand in its place, as the paper's own image-wise
-weights need a prediction to begin with.
+weights need a prediction to begin with. Its multi-level form needs an auxiliary classifier, which networks here lack.
 """
 
 from typing import Literal

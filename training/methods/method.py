@@ -58,12 +58,16 @@ class Rounds:
     """Labels that are class-balanced, and made anew from the student before every round.
 
     Of each class a `share` of the pixels is labelled, `share_step` more with every round and at most `max_share`.
+    `rarity` above 0 gives rare classes a larger share than frequent ones, and of each image the surest `image_share`
+    of the pixels are labelled too; see `training.class_balanced`.
     """
 
     num_rounds: int
     share: float
     share_step: float
     max_share: float = 0.5
+    rarity: float = 0.0
+    image_share: float = 0.0
 
     def share_of(self, number: int) -> float:
         """The share of a round, the first being 0."""
