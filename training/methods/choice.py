@@ -5,12 +5,16 @@ from typing import Annotated, TypeAlias, assert_never
 from pydantic import Field
 
 from training.batch import TargetBatch
+from training.methods.bicl import Bicl, BiclConfig
+from training.methods.bicl_source_free import BiclSourceFree, BiclSourceFreeConfig
+from training.methods.cag import CategoryAnchors, CategoryAnchorsConfig
 from training.methods.class_balanced import ClassBalanced, ClassBalancedConfig
 from training.methods.entropy import EntropyConfig, EntropyMinimisation
 from training.methods.iapc import Iapc, IapcConfig
 from training.methods.ld import LabelDenoising, LabelDenoisingConfig
 from training.methods.max_square import MaxSquare, MaxSquareConfig
 from training.methods.method import Method, Setting
+from training.methods.proda import PrototypeDenoising, PrototypeDenoisingConfig
 from training.methods.pseudo_label import PseudoLabelLearning, PseudoLabelLearningConfig
 from training.methods.self_training import SelfTraining, SelfTrainingConfig
 from training.methods.tent import Tent, TentConfig
@@ -18,11 +22,15 @@ from training.methods.tent import Tent, TentConfig
 __all__ = ["MethodConfig", "build_method"]
 
 MethodConfig: TypeAlias = Annotated[
-    ClassBalancedConfig
+    BiclConfig
+    | BiclSourceFreeConfig
+    | CategoryAnchorsConfig
+    | ClassBalancedConfig
     | EntropyConfig
     | IapcConfig
     | LabelDenoisingConfig
     | MaxSquareConfig
+    | PrototypeDenoisingConfig
     | PseudoLabelLearningConfig
     | SelfTrainingConfig
     | TentConfig,
@@ -33,6 +41,12 @@ MethodConfig: TypeAlias = Annotated[
 def build_method(config: MethodConfig, setting: Setting) -> Method[TargetBatch]:
     """The method that the config names."""
     match config:
+        case BiclConfig():
+            return Bicl(config, setting)
+        case BiclSourceFreeConfig():
+            return BiclSourceFree(config, setting)
+        case CategoryAnchorsConfig():
+            return CategoryAnchors(config, setting)
         case ClassBalancedConfig():
             return ClassBalanced(config, setting)
         case EntropyConfig():
@@ -43,6 +57,8 @@ def build_method(config: MethodConfig, setting: Setting) -> Method[TargetBatch]:
             return LabelDenoising(config, setting)
         case MaxSquareConfig():
             return MaxSquare(config, setting)
+        case PrototypeDenoisingConfig():
+            return PrototypeDenoising(config, setting)
         case PseudoLabelLearningConfig():
             return PseudoLabelLearning(config, setting)
         case SelfTrainingConfig():
