@@ -7,6 +7,9 @@ from pydantic import Field
 from training.batch import TargetBatch
 from training.methods.adapt_seg_net import AdaptSegNet, AdaptSegNetConfig
 from training.methods.adv_ent import AdvEnt, AdvEntConfig
+from training.methods.bicl import Bicl, BiclConfig
+from training.methods.bicl_source_free import BiclSourceFree, BiclSourceFreeConfig
+from training.methods.cag import CategoryAnchors, CategoryAnchorsConfig
 from training.methods.class_balanced import ClassBalanced, ClassBalancedConfig
 from training.methods.dtac import Dtac, DtacConfig
 from training.methods.entropy import EntropyConfig, EntropyMinimisation
@@ -16,6 +19,7 @@ from training.methods.iapc import Iapc, IapcConfig
 from training.methods.ld import LabelDenoising, LabelDenoisingConfig
 from training.methods.max_square import MaxSquare, MaxSquareConfig
 from training.methods.method import Method, Setting
+from training.methods.proda import PrototypeDenoising, PrototypeDenoisingConfig
 from training.methods.pseudo_label import PseudoLabelLearning, PseudoLabelLearningConfig
 from training.methods.self_training import SelfTraining, SelfTrainingConfig
 from training.methods.sfda import Sfda, SfdaConfig
@@ -28,6 +32,9 @@ __all__ = ["MethodConfig", "build_method"]
 MethodConfig: TypeAlias = Annotated[
     AdaptSegNetConfig
     | AdvEntConfig
+    | BiclConfig
+    | BiclSourceFreeConfig
+    | CategoryAnchorsConfig
     | ClassBalancedConfig
     | DtacConfig
     | EntropyConfig
@@ -36,6 +43,7 @@ MethodConfig: TypeAlias = Annotated[
     | IapcConfig
     | LabelDenoisingConfig
     | MaxSquareConfig
+    | PrototypeDenoisingConfig
     | PseudoLabelLearningConfig
     | SelfTrainingConfig
     | SfdaConfig
@@ -53,6 +61,12 @@ def build_method(config: MethodConfig, setting: Setting) -> Method[TargetBatch]:
             return AdaptSegNet(config, setting)
         case AdvEntConfig():
             return AdvEnt(config, setting)
+        case BiclConfig():
+            return Bicl(config, setting)
+        case BiclSourceFreeConfig():
+            return BiclSourceFree(config, setting)
+        case CategoryAnchorsConfig():
+            return CategoryAnchors(config, setting)
         case ClassBalancedConfig():
             return ClassBalanced(config, setting)
         case DtacConfig():
@@ -69,6 +83,8 @@ def build_method(config: MethodConfig, setting: Setting) -> Method[TargetBatch]:
             return LabelDenoising(config, setting)
         case MaxSquareConfig():
             return MaxSquare(config, setting)
+        case PrototypeDenoisingConfig():
+            return PrototypeDenoising(config, setting)
         case PseudoLabelLearningConfig():
             return PseudoLabelLearning(config, setting)
         case SelfTrainingConfig():
