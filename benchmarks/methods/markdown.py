@@ -1,10 +1,10 @@
-"""`compare.md`: the tables for people."""
+"""`methods.md`: the tables for people."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from training.compare.summary import RowFigures, Summary
-from training.compare.tables import Table
+from benchmarks.methods.summary import RowFigures, Summary
+from benchmarks.methods.tables import Table
 
 __all__ = ["NAMES", "digits_of", "markdown"]
 
@@ -27,7 +27,7 @@ def markdown(tables: Sequence[Table], figures: Mapping[str, Sequence[RowFigures]
     Args:
         tables: their headings, in order.
         figures: rows by table name.
-        document: what `compare.json` says besides the tables.
+        document: what `methods.json` says besides the tables.
     """
     seeds, shown = document["seeds"], document["measures"]
     parts = [

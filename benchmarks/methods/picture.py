@@ -1,4 +1,4 @@
-"""`compare.png`: tables as rows of dots, the sensitivity as curves; every seed, their mean and their spread."""
+"""`methods.png`: tables as rows of dots, the sensitivity as curves; every seed, their mean and their spread."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -8,10 +8,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.ticker import MaxNLocator
 
+from benchmarks.methods.markdown import NAMES, digits_of
+from benchmarks.methods.summary import RowFigures
+from benchmarks.methods.tables import ALL, Table
 from runtime.files import replacing
-from training.compare.markdown import NAMES, digits_of
-from training.compare.summary import RowFigures
-from training.compare.tables import ALL, Table
 
 __all__ = ["write_picture"]
 

@@ -1,4 +1,4 @@
-"""The `compare` part of the `training` section: what is varied, and over which seeds."""
+"""The `methods` group of the `benchmarks` section: what is varied, and over which seeds."""
 
 from typing import Annotated, Any, Literal
 
@@ -6,13 +6,13 @@ from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
 from runtime.config import StrictModel
 
-__all__ = ["CompareConfig", "TableName"]
+__all__ = ["MethodsConfig", "TableName"]
 
 TableName = Literal["ablation", "sensitivity", "variants", "methods"]
 
 
-class CompareConfig(StrictModel):
-    """What `compare` runs besides the method as configured, which is in every table as the row `all`."""
+class MethodsConfig(StrictModel):
+    """What `methods` runs besides the method as configured, which is in every table as the row `all`."""
 
     seeds: Annotated[tuple[NonNegativeInt, ...], Field(min_length=1)] = (0, 1, 2)
     """Of the adaptation alone: the source network is one and the same."""
@@ -28,7 +28,7 @@ class CompareConfig(StrictModel):
     """Rows of your own: a title, and the keys below `adaptation` that it changes, dotted, with their values."""
 
     @model_validator(mode="after")
-    def _is_told_apart(self) -> "CompareConfig":
+    def _is_told_apart(self) -> "MethodsConfig":
         for key, values in {"seeds": self.seeds, "tables": self.tables}.items():
             if len(set(values)) < len(values):
                 raise ValueError(f"{key}={list(values)} names one twice; name each once")

@@ -12,13 +12,14 @@ from typing import Any
 
 from pydantic import Field, ValidationError
 
+from benchmarks.methods.config import MethodsConfig
+from benchmarks.methods.tables import Row
 from runtime.config import StrictModel, assign, validated
 from runtime.errors import ConfigError, DataError, TrainingError
 from runtime.files import write_text
 from runtime.metrics import ConfusionMatrix
 from training.adapt import adapt, adapted_path
 from training.checkpoint import NetworkSpec, load_network
-from training.compare.tables import Row
 from training.config import AdaptationConfig, GivenSource, TrainingConfig
 from training.data.open import open_labelled_frames
 from training.device import Compute, choose_compute
@@ -67,11 +68,12 @@ class Comparison:
     """What all cells have in common: the run they vary, its one source network, and where things go."""
 
     config: TrainingConfig
+    methods: MethodsConfig
     source_sha256: str
     compute: Compute
 
     @classmethod
-    def of(cls, config: TrainingConfig) -> "Comparison":
+    def of(cls, config: TrainingConfig, methods: MethodsConfig) -> "Comparison":
         """Pin the source network; the steps are those of the comparison where it names any.
 
         Raises:
@@ -82,16 +84,16 @@ class Comparison:
         pinned: dict[str, Any] = {
             "source": GivenSource(kind="checkpoint", path=source_path(config), frames=config.source.frames)
         }
-        if config.compare.iterations is not None:
-            changed = {"iterations": config.compare.iterations}
+        if methods.iterations is not None:
+            changed = {"iterations": methods.iterations}
             pinned["adaptation"] = config.adaptation.model_copy(update=changed)
         config = config.model_copy(update=pinned)
-        return cls(config, source.sha256, choose_compute(config.device, config.precision))
+        return cls(config, methods, source.sha256, choose_compute(config.device, config.precision))
 
     @property
     def folder(self) -> Path:
         """Receives the tables, the picture and a file per cell."""
-        return self.config.output / "compare"
+        return self.config.output / "methods"
 
     @property
     def prepared(self) -> Path:
@@ -149,7 +151,7 @@ def read_results(comparison: Comparison, cells: Sequence[Cell]) -> dict[str, Cel
             found[cell.fingerprint] = CellResult.model_validate_json(path.read_bytes())
         except ValidationError as error:
             raise DataError(f"{path} is not the result of a cell ({error}); delete it to run the cell again") from error
-        _delete_network(cell, found[cell.fingerprint])
+        _delete_network(comparison, cell, found[cell.fingerprint])
     return found
 
 
@@ -172,7 +174,7 @@ def run_cell(comparison: Comparison, cell: Cell) -> CellResult:
         **found,
     )
     write_text(comparison.result_path(cell), result.model_dump_json(indent=2) + "\n")
-    _delete_network(cell, result)
+    _delete_network(comparison, cell, result)
     return result
 
 
@@ -198,9 +200,9 @@ def _measure(config: TrainingConfig, compute: Compute, scores: Mapping[str, floa
     return measured(scores, matrix, spec)
 
 
-def _delete_network(cell: Cell, result: CellResult) -> None:
+def _delete_network(comparison: Comparison, cell: Cell, result: CellResult) -> None:
     """After the result is on disk, never before: a kill in between costs disk space until the next run, not a cell."""
-    if result.failed is None and not cell.config.compare.keep_networks:
+    if result.failed is None and not comparison.methods.keep_networks:
         adapted_path(cell.config).unlink(missing_ok=True)
 
 

@@ -2,10 +2,10 @@
 
 import pytest
 
-from training.compare.cells import CellResult, Figures
-from training.compare.markdown import markdown
-from training.compare.summary import Summary, baseline_figures, row_figures, summarise
-from training.compare.tables import ALL, Row, Table
+from benchmarks.methods.cells import CellResult, Figures
+from benchmarks.methods.markdown import markdown
+from benchmarks.methods.summary import Summary, baseline_figures, row_figures, summarise
+from benchmarks.methods.tables import ALL, Row, Table
 
 
 def result(seed: int, miou: float | None, *, failed: str | None = None, **iou: float | None) -> CellResult:

@@ -2,10 +2,10 @@
 
 from pydantic import ValidationError
 
+from benchmarks.methods.cells import Comparison, Figures, measured
 from runtime.config import StrictModel
 from runtime.errors import DataError
 from runtime.files import write_text
-from training.compare.cells import Comparison, Figures, measured
 from training.data.open import open_labelled_frames
 from training.evaluate import evaluate
 from training.label_free import score

@@ -1,4 +1,4 @@
-"""`compare`: every row of the tables with every seed on one source network, resumable between cells and within them.
+"""`methods`: every row of the tables with every seed on one source network, resumable between cells and within them.
 
 Target labels, where the run file names any, are read to fill the tables and for nothing else: cells are fixed before
 the first one runs, and none is stopped, chosen or changed by what another found.
@@ -7,17 +7,18 @@ the first one runs, and none is stopped, chosen or changed by what another found
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from benchmarks.methods.baselines import measure_baselines
+from benchmarks.methods.cells import Cell, CellResult, Comparison, Figures, read_results, run_cell
+from benchmarks.methods.config import MethodsConfig
+from benchmarks.methods.markdown import markdown
+from benchmarks.methods.picture import write_picture
+from benchmarks.methods.summary import RowFigures, baseline_figures, measures, row_figures
+from benchmarks.methods.tables import ALL, Row, Table, build_tables
 from runtime.command import inner_progress, progress, say
 from runtime.files import writable_folder, write_json, write_text
-from training.compare.baselines import measure_baselines
-from training.compare.cells import Cell, CellResult, Comparison, Figures, read_results, run_cell
-from training.compare.markdown import markdown
-from training.compare.picture import write_picture
-from training.compare.summary import RowFigures, baseline_figures, measures, row_figures
-from training.compare.tables import ALL, Row, Table, build_tables
 from training.config import TrainingConfig
 
-__all__ = ["compare"]
+__all__ = ["measure_methods"]
 
 NOTE = (
     "Target labels are read to fill these tables and for nothing else: the cells are fixed before the first one runs, "
@@ -25,10 +26,10 @@ NOTE = (
 )
 
 
-def compare(config: TrainingConfig) -> dict[str, Any]:
+def measure_methods(methods: MethodsConfig, config: TrainingConfig) -> dict[str, Any]:
     """Run the cells that are left, all rows of a seed before the next seed, and write tables and picture.
 
-    Writes `compare.json`, `compare.md` and `compare.png` below `<output>/compare`, after every seed.
+    Writes `methods.json`, `methods.md` and `methods.png` below `<output>/methods`, after every seed.
 
     Returns:
         Key figures: how many cells there are, are done and have failed; the mean of every row of every table; paths.
@@ -38,15 +39,15 @@ def compare(config: TrainingConfig) -> dict[str, Any]:
         CheckpointError: the source network's file cannot be used.
         DataError: a frame, label or earlier result cannot be read.
     """
-    comparison = Comparison.of(config)
-    tables = build_tables(config.compare, comparison.config.adaptation.model_dump())
-    grid = {seed: _cells(comparison, tables, seed) for seed in config.compare.seeds}
+    comparison = Comparison.of(config, methods)
+    tables = build_tables(methods, comparison.config.adaptation.model_dump())
+    grid = {seed: _cells(comparison, tables, seed) for seed in methods.seeds}
     writable_folder(comparison.folder / "cells")
     results = read_results(comparison, [cell for cells in grid.values() for cell in cells])
     baseline = measure_baselines(comparison)
     total, done = sum(len(cells) for cells in grid.values()), len(results)
     nothing: tuple[Cell, ...] = ()
-    with progress(nothing, title="compare", unit="cell", total=total, initial=done) as bar:
+    with progress(nothing, title="methods", unit="cell", total=total, initial=done) as bar:
         for cells in grid.values():
             left = [cell for cell in cells if cell.fingerprint not in results]
             for cell in left:
@@ -91,12 +92,12 @@ def _write(
         "note": NOTE,
         **counts,
         "measures": shown,
-        "seeds": config.compare.seeds,
+        "seeds": comparison.methods.seeds,
         "iterations": config.adaptation.iterations,
         "source_sha256": comparison.source_sha256,
         "tables": {name: [row.as_dict() for row in rows] for name, rows in figures.items()},
     }
-    paths = {kind: folder / f"compare.{kind}" for kind in ("json", "md", "png")}
+    paths = {kind: folder / f"methods.{kind}" for kind in ("json", "md", "png")}
     write_json(paths["json"], document)
     write_text(paths["md"], markdown(tables, figures, document))
     write_picture(paths["png"], tables, figures, shown[0])
@@ -115,7 +116,7 @@ def _rows(
     results: Mapping[str, CellResult],
     shown: Sequence[str],
 ) -> list[RowFigures]:
-    seeds = comparison.config.compare.seeds
+    seeds = comparison.methods.seeds
 
     def figures_of(row: Row, over: Mapping[str, Mapping[int, float]]) -> RowFigures:
         cells = {seed: comparison.cell(row, seed) for seed in seeds}

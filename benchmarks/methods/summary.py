@@ -5,8 +5,8 @@ from dataclasses import asdict, dataclass, field
 from statistics import fmean, stdev
 from typing import Any
 
-from training.compare.cells import CellResult, Figures
-from training.compare.tables import PUBLISHED_SOURCE, Row
+from benchmarks.methods.cells import CellResult, Figures
+from benchmarks.methods.tables import PUBLISHED_SOURCE, Row
 
 __all__ = ["RowFigures", "Summary", "baseline_figures", "measures", "row_figures", "summarise"]
 
@@ -41,7 +41,7 @@ class RowFigures:
     """Its cells are those of the row `all`."""
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values, as they go into `compare.json`."""
+        """Plain values, as they go into `methods.json`."""
         return asdict(self)
 
 

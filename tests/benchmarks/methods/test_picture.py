@@ -7,14 +7,14 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from training.compare.cells import CellResult, Figures
-from training.compare.config import CompareConfig
-from training.compare.picture import write_picture
-from training.compare.summary import RowFigures, baseline_figures, row_figures
-from training.compare.tables import Table, build_tables
+from benchmarks.methods.cells import CellResult, Figures
+from benchmarks.methods.config import MethodsConfig
+from benchmarks.methods.picture import write_picture
+from benchmarks.methods.summary import RowFigures, baseline_figures, row_figures
+from benchmarks.methods.tables import Table, build_tables
 
 METHOD = {"name": "iapc", "importance_weighted": 0.2, "information": 0.5, "symmetric": 0.04, "enhanced": 2.0}
-TABLES = build_tables(CompareConfig(), {"method": METHOD})
+TABLES = build_tables(MethodsConfig(), {"method": METHOD})
 
 
 def drawn(path: Path, values: dict[int, float], tables: list[Table] = TABLES) -> NDArray[np.uint8]:

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, assert_never
 
+from benchmarks.methods.config import MethodsConfig, TableName
 from runtime.errors import ConfigError
-from training.compare.config import CompareConfig, TableName
 
 __all__ = ["ALL", "PUBLISHED_SOURCE", "Row", "Table", "build_tables"]
 
@@ -94,7 +94,7 @@ METHODS = (
 )
 
 
-def build_tables(config: CompareConfig, adaptation: Mapping[str, Any]) -> list[Table]:
+def build_tables(config: MethodsConfig, adaptation: Mapping[str, Any]) -> list[Table]:
     """The tables that are asked for, and one of the user's own rows where there are any.
 
     Args:
@@ -107,8 +107,8 @@ def build_tables(config: CompareConfig, adaptation: Mapping[str, Any]) -> list[T
     name = adaptation["method"]["name"]
     if name != "iapc" and (vary_iapc := [table for table in config.tables if table != "methods"]):
         raise ConfigError(
-            f"compare.tables {', '.join(vary_iapc)} vary the terms of iapc, and adaptation.method is {name}; set "
-            "compare.tables to [methods] or to [], and give rows of your own"
+            f"methods.tables {', '.join(vary_iapc)} vary the terms of iapc, and adaptation.method is {name}; set "
+            "methods.tables to [methods] or to [], and give rows of your own"
         )
     tables = [_built_in(name, config, adaptation) for name in config.tables]
     if config.rows or not tables:
@@ -117,7 +117,7 @@ def build_tables(config: CompareConfig, adaptation: Mapping[str, Any]) -> list[T
     return tables
 
 
-def _built_in(name: TableName, config: CompareConfig, adaptation: Mapping[str, Any]) -> Table:
+def _built_in(name: TableName, config: MethodsConfig, adaptation: Mapping[str, Any]) -> Table:
     match name:
         case "ablation":
             return Table(name, "Ablation of the terms", ABLATION, has_baselines=True)
