@@ -18,7 +18,6 @@ from benchmarks.report import write_report
 from runtime.command import add_config_arguments, run_command
 from runtime.config import load_config
 from runtime.files import writable_folder, write_text
-from training.config import TrainingConfig
 
 COMMANDS = {
     "adapt": "time one adaptation step of DeepLabV2-ResNet-101 against the same step written plainly; needs no CONFIG",
@@ -53,8 +52,7 @@ def _run(command: str, path: Path | None, overrides: list[str]) -> Mapping[str, 
         step_config = load_config(None, "benchmarks", StepBenchmarksConfig, overrides)
         return measure_adaptation(step_config.adaptation, step_config.output)
     if command == "methods":
-        section = load_config(path, "benchmarks", SectionConfig, overrides)
-        return measure_methods(section.methods, load_config(path, "training", TrainingConfig, overrides))
+        return measure_methods(load_config(path, "benchmarks", SectionConfig, overrides), path, overrides)
     config = load_config(path, "benchmarks", BenchmarksConfig, overrides)
     writable_folder(config.output)
     write_text(config.output / f"{command}.config.json", config.model_dump_json(indent=2) + "\n")

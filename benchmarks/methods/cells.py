@@ -4,53 +4,22 @@ What a cell found is a file named after everything it depends on; where the file
 """
 
 import copy
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, ValidationError
-
 from benchmarks.methods.config import MethodsConfig
 from benchmarks.methods.tables import Row
-from runtime.config import StrictModel, assign, validated
-from runtime.errors import ConfigError, DataError, TrainingError
-from runtime.files import write_text
-from runtime.metrics import ConfusionMatrix
-from training.adapt import adapt, adapted_path
-from training.checkpoint import NetworkSpec, load_network
-from training.config import AdaptationConfig, GivenSource, TrainingConfig
-from training.data.open import open_labelled_frames
+from runtime.config import assign, validated
+from runtime.errors import ConfigError
+from training.config import AdaptationConfig, GivenSource, OptimizerConfig, TrainedSource, TrainingConfig
 from training.device import Compute, choose_compute
-from training.evaluate import evaluate
-from training.source import factory_of, fingerprint, load_source, source_path
+from training.source import fingerprint, load_source, source_path
 
-__all__ = ["Cell", "CellResult", "Comparison", "Figures", "measured", "read_results", "run_cell"]
+__all__ = ["Cell", "Comparison"]
 
-
-class Figures(StrictModel):
-    """What was measured of a network; `miou` and `iou`, in percent, only where target labels are configured."""
-
-    scores: dict[str, float]
-    miou: float | None = None
-    iou: dict[str, float | None] = Field(default_factory=dict)
-
-
-class CellResult(StrictModel):
-    """The file of a cell that is done."""
-
-    seed: int
-    changes: dict[str, Any]
-    """Dotted keys below `adaptation` that differ from the run file, with their values."""
-    iterations: int
-    source_sha256: str
-    seconds: float
-    """Of the run that finished it; a run that was interrupted before does not count."""
-    statistics_share: float | None = None
-    figures: Figures | None = None
-    failed: str | None = None
-    """Why there are no figures; delete the file to try again."""
+COLOUR_JITTER = 0.4
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,19 +30,22 @@ class Cell:
     config: TrainingConfig
     changes: dict[str, Any]
     title: str
+    oracle: TrainedSource | None = None
+    """How the oracle learns from the target's training labels; None for every other cell, which sees none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """What all cells have in common: the run they vary, its one source network, and where things go."""
+    """What all cells of a data set have in common: the run they vary, its one source network, where things go."""
 
+    name: str
     config: TrainingConfig
     methods: MethodsConfig
     source_sha256: str
     compute: Compute
 
     @classmethod
-    def of(cls, config: TrainingConfig, methods: MethodsConfig) -> "Comparison":
+    def of(cls, name: str, config: TrainingConfig, methods: MethodsConfig) -> "Comparison":
         """Pin the source network; the steps are those of the comparison where it names any.
 
         Raises:
@@ -88,11 +60,11 @@ class Comparison:
             changed = {"iterations": methods.iterations}
             pinned["adaptation"] = config.adaptation.model_copy(update=changed)
         config = config.model_copy(update=pinned)
-        return cls(config, methods, source.sha256, choose_compute(config.device, config.precision))
+        return cls(name, config, methods, source.sha256, choose_compute(config.device, config.precision))
 
     @property
     def folder(self) -> Path:
-        """Receives the tables, the picture and a file per cell."""
+        """Receives a file per cell and what it is made from; shared with whatever else compares this run file."""
         return self.config.output / "methods"
 
     @property
@@ -108,102 +80,68 @@ class Comparison:
         """
         if "preset" in row.changes:
             raise ConfigError(
-                f"compare row {row.title!r}: a preset fills keys that a run file leaves out, and none is left out here;"
+                f"methods row {row.title!r}: a preset fills keys that a run file leaves out, and none is left out here;"
                 " change the keys in which the presets differ"
             )
         base = self.config.adaptation
         values = base.model_dump()
         for key, value in row.changes.items():
-            assign(values, key, copy.deepcopy(value), place=f"compare row {row.title!r}")
-        adaptation = validated(AdaptationConfig, values, place=f"compare row {row.title!r}")
+            assign(values, key, copy.deepcopy(value), place=f"methods row {row.title!r}")
+        adaptation = validated(AdaptationConfig, values, place=f"methods row {row.title!r}")
         changes = _difference(base.model_dump(mode="json"), adaptation.model_dump(mode="json"))
-        settings = {
-            "adaptation": adaptation,
-            "target": self.config.target,
-            "model": self.config.model,
-            "seed": seed,
-            "source": self.source_sha256,
-        }
+        settings = {**self._shared_settings(seed), "adaptation": adaptation}
         if adaptation.method.needs.source:
             settings["source_frames"] = self.config.source.frames
         mark = fingerprint(settings, self.compute)
-        output = self.folder / "runs" / mark
-        config = self.config.model_copy(update={"adaptation": adaptation, "seed": seed, "output": output})
-        return Cell(mark, config, changes, f"{row.title}, seed {seed}")
+        config = self._config_of(mark, seed).model_copy(update={"adaptation": adaptation})
+        return Cell(mark, config, changes, f"{self.name}: {row.title}, seed {seed}")
+
+    def oracle_cell(self, seed: int) -> Cell | None:
+        """The cell that learns from the target's training labels; None where it is left out."""
+        asked, adaptation = self.methods.oracle, self.config.adaptation
+        if asked is None:
+            return None
+        iterations = asked.iterations or adaptation.iterations
+        learning = TrainedSource(
+            kind="train",
+            frames=self.config.target.adapt,
+            views=adaptation.views,
+            iterations=iterations,
+            batch_size=adaptation.batch_size,
+            optimizer=OptimizerConfig(
+                name="adamw",
+                learning_rate=asked.learning_rate,
+                head_multiplier=1.0,
+                weight_decay=0.01,
+                warmup=0,
+                horizon=iterations,
+            ),
+            colour_jitter=COLOUR_JITTER,
+            checkpoint_every=adaptation.checkpoint_every,
+        )
+        statistics = [adaptation.statistics_share, adaptation.statistics_frames]
+        settings = {**self._shared_settings(seed), "oracle": learning, "statistics": statistics}
+        mark = fingerprint(settings, self.compute)
+        return Cell(mark, self._config_of(mark, seed), {}, f"{self.name}: oracle, seed {seed}", learning)
 
     def result_path(self, cell: Cell) -> Path:
         """Where a cell's result lies once it is done."""
         return self.folder / "cells" / f"{cell.fingerprint}.json"
 
+    def counts_path(self, cell: Cell) -> Path:
+        """Where a cell's pixel counts of every test frame lie, beside its result."""
+        return self.result_path(cell).with_suffix(".npz")
 
-def read_results(comparison: Comparison, cells: Sequence[Cell]) -> dict[str, CellResult]:
-    """Results of the cells that are done, by fingerprint.
+    def _shared_settings(self, seed: int) -> dict[str, Any]:
+        return {
+            "target": self.config.target,
+            "model": self.config.model,
+            "seed": seed,
+            "source": self.source_sha256,
+        }
 
-    Raises:
-        DataError: a file is damaged.
-    """
-    found = {}
-    for cell in cells:
-        path = comparison.result_path(cell)
-        if not path.exists():
-            continue
-        try:
-            found[cell.fingerprint] = CellResult.model_validate_json(path.read_bytes())
-        except ValidationError as error:
-            raise DataError(f"{path} is not the result of a cell ({error}); delete it to run the cell again") from error
-        _delete_network(comparison, cell, found[cell.fingerprint])
-    return found
-
-
-def run_cell(comparison: Comparison, cell: Cell) -> CellResult:
-    """Adapt, evaluate and write the result; a run that cannot go on is a result too."""
-    started = time.perf_counter()
-    found: dict[str, Any]
-    try:
-        provenance = adapt(cell.config, prepared_in=comparison.prepared)
-        figures = _measure(cell.config, comparison.compute, provenance["scores_after"])
-        found = {"figures": figures, "statistics_share": provenance["statistics_share"]}
-    except TrainingError as error:
-        found = {"failed": str(error)}
-    result = CellResult(
-        seed=cell.config.seed,
-        changes=cell.changes,
-        iterations=cell.config.adaptation.iterations,
-        source_sha256=comparison.source_sha256,
-        seconds=round(time.perf_counter() - started, 1),
-        **found,
-    )
-    write_text(comparison.result_path(cell), result.model_dump_json(indent=2) + "\n")
-    _delete_network(comparison, cell, result)
-    return result
-
-
-def measured(scores: Mapping[str, float], matrix: ConfusionMatrix | None, spec: NetworkSpec) -> Figures:
-    """Figures of a network from its label-free scores and, where there are labels, its confusion matrix.
-
-    Raises:
-        DataError: no pixel of the test set has a label.
-    """
-    if matrix is None:
-        return Figures(scores=dict(scores))
-    if not matrix.counts.any():
-        raise DataError("no pixel of the target test set has a label; correct target.test, or leave it out")
-    return Figures(scores=dict(scores), miou=round(matrix.miou(), 2), iou=dict(matrix.iou_by_name(spec.space.names)))
-
-
-def _measure(config: TrainingConfig, compute: Compute, scores: Mapping[str, float]) -> Figures:
-    network, spec = load_network(adapted_path(config), factory=factory_of(config.model))
-    matrix = None
-    if config.target.test is not None:
-        test = open_labelled_frames(config.target.test, spec.space)
-        matrix = evaluate(compute.place(network), spec, test, compute, title="evaluate")
-    return measured(scores, matrix, spec)
-
-
-def _delete_network(comparison: Comparison, cell: Cell, result: CellResult) -> None:
-    """After the result is on disk, never before: a kill in between costs disk space until the next run, not a cell."""
-    if result.failed is None and not comparison.methods.keep_networks:
-        adapted_path(cell.config).unlink(missing_ok=True)
+    def _config_of(self, mark: str, seed: int) -> TrainingConfig:
+        return self.config.model_copy(update={"seed": seed, "output": self.folder / "runs" / mark})
 
 
 def _difference(base: Mapping[str, Any], other: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -23,19 +23,23 @@ class Row:
     published: float | None = None
     setting: tuple[str, float] | None = None
     """Name and value of the one weight that is varied, where the row is a point of a curve."""
+    note: str = ""
+    """What a reader has to know of it: a reading of the paper, or where it differs; shown below its table."""
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Rows under a heading; `has_baselines`: the rows without a gradient step stand above, gains are over the source.
+    """Rows under a heading.
 
-    Gains of other tables are over the row `all`.
+    With `has_baselines` the rows without a gradient step and the oracle stand beside, and gains are over the source;
+    gains of other tables are over the row `all`. Rows that are `is_ranked` stand in the order of what they reach.
     """
 
     name: str
     heading: str
     rows: tuple[Row, ...]
     has_baselines: bool = False
+    is_ranked: bool = False
 
 
 _NO_PSEUDO_LABELS = {"method.importance_weighted": 0.0}
@@ -127,7 +131,7 @@ def _built_in(name: TableName, config: MethodsConfig, adaptation: Mapping[str, A
         case "variants":
             return Table(name, "Variants of the forms", VARIANTS)
         case "methods":
-            return Table(name, "Methods", METHODS, has_baselines=True)
+            return Table(name, "Methods", METHODS, has_baselines=True, is_ranked=True)
         case _:
             assert_never(name)
 
