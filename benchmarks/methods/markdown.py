@@ -41,11 +41,12 @@ def markdown(figures: Sequence[StudyFigures], document: Mapping[str, Any]) -> st
         document: what `methods.json` says besides the tables.
     """
     seeds, environment = document["seeds"], document["environment"]
+    machine = environment["gpu"] or environment["cpu"]
     parts = [
         "# Methods",
         f"{document['done']} of {document['cells']} cells done, {document['failed']} failed; seeds "
-        f"{', '.join(map(str, seeds))}; {document['workers']} at a time, with {environment['threads']} CPU threads "
-        f"each, on {environment['gpu'] or environment['cpu']}.",
+        f"{', '.join(map(str, seeds))}; {document['workers']} at a time, CPU threads of each: "
+        f"{environment['threads']}; on {machine}.",
         document["note"],
         "Mean +- sample standard deviation over the seeds that are done, then each seed's value; - where there is "
         "none. Gains are differences of the same seed.",

@@ -18,12 +18,12 @@ from runtime.files import replacing
 __all__ = ["write_picture"]
 
 WIDTH_INCHES, DPI = 12.0, 100
-ROW_INCHES, CURVES_INCHES, HEADING_INCHES = 0.33, 3.3, 1.25
+ROW_INCHES, CURVES_INCHES, HEADING_INCHES = 0.33, 3.3, 1.35
 BLOCK_GAP = 0.6
 """Between blocks, in rows."""
 KEY = (
-    "large dot: mean, bar: \N{PLUS-MINUS SIGN} standard deviation over seeds, small dots: seeds; "
-    "diamond: no gradient step; blue: as configured; brown: learns from labelled source frames too; *: a seed failed"
+    "large dot: mean over seeds, bar: \N{PLUS-MINUS SIGN} their standard deviation, small dots: the seeds; diamond: no "
+    "gradient step\nblue: as configured; brown: learns from labelled source frames too; *: a seed failed"
 )
 
 

@@ -8,7 +8,11 @@ import pytest
 import torch
 import yaml
 
+from benchmarks.methods.cells import Comparison
+from benchmarks.methods.config import MethodsConfig
+from runtime.config import load_config
 from training.checkpoint import NetworkSpec, save_network
+from training.config import TrainingConfig
 from training.networks.config import DeepLabV2Config
 
 MakeRun = Callable[..., str]
@@ -60,7 +64,15 @@ def make_run(town: Path) -> MakeRun:
             },
         }
         path = folder / "run.yaml"
-        path.write_text(yaml.safe_dump({"training": training, "benchmarks": {"methods": methods}}))
+        benchmarks = {"output": str(folder / "out"), "methods": methods}
+        path.write_text(yaml.safe_dump({"training": training, "benchmarks": benchmarks}))
         return str(path)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def comparison(make_run: MakeRun, tmp_path_factory: pytest.TempPathFactory) -> Comparison:
+    """Of seven steps a cell; nothing of it has run."""
+    path = make_run(tmp_path_factory.mktemp("comparison"))
+    return Comparison.of("run", load_config(Path(path), "training", TrainingConfig), MethodsConfig(iterations=7))

@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
@@ -10,11 +10,14 @@ from typing import Any
 import pytest
 from PIL import Image
 
-import benchmarks.methods.cells
 import benchmarks.methods.measure
+import benchmarks.methods.run_cell
 from benchmarks.__main__ import main
+from benchmarks.methods.workers import Share, Task
 from runtime.files import sha256_of
 from training.__main__ import main as adapt_main
+from training.methods.method import Needs
+from training.methods.tent import TentConfig
 
 MakeRun = Callable[..., str]
 
@@ -28,24 +31,49 @@ GRID: dict[str, Any] = {
 
 @pytest.fixture(scope="module")
 def whole(make_run: MakeRun, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folder of a comparison that was never interrupted."""
+    """Folder of a comparison that was never interrupted, its cells in processes of their own, two at a time."""
     folder = tmp_path_factory.mktemp("whole")
-    assert main(["methods", make_run(folder, **GRID)]) == 0
+    assert main(["methods", make_run(folder, **GRID, workers=2)]) == 0
     return folder
 
 
+@pytest.fixture(autouse=True)
+def one_process(whole: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All other comparisons run their cells here: a process takes longer to start than such a cell takes to run."""
+
+    def run_cells(tasks: Sequence[Task], share: Share) -> Iterator[tuple[Task, Any]]:
+        for task in tasks:
+            yield task, benchmarks.methods.run_cell.run_cell(*task)
+
+    monkeypatch.setattr(benchmarks.methods.measure, "run_cells", run_cells)
+
+
 def document(folder: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((folder / "out/methods/methods.json").read_text())
+    found: dict[str, Any] = json.loads((folder / "out/methods.json").read_text())
     return found
 
 
 def rows_of(folder: Path, table: str) -> dict[str, dict[str, Any]]:
-    return {row["title"]: row for row in document(folder)["tables"][table]}
+    return {row["title"]: row for block in tables_of(folder)[table] for row in block["rows"]}
+
+
+def tables_of(folder: Path) -> dict[str, list[dict[str, Any]]]:
+    """All blocks of all tables, without what differs from one run to the next of the same cells."""
+    tables: dict[str, list[dict[str, Any]]] = document(folder)["data"]["run"]["tables"]
+    for row in (row for blocks in tables.values() for block in blocks for row in block["rows"]):
+        row["costs"] = len(row["costs"])
+    return tables
 
 
 def cell_files(folder: Path) -> list[Path]:
+    """By seed, the configured method first."""
+
+    def order(path: Path) -> tuple[int, bool]:
+        cell = json.loads(path.read_text())
+        return cell["seed"], bool(cell["changes"])
+
     paths = (folder / "out/methods/cells").glob("*.json")
-    return sorted((path for path in paths if not path.name.startswith("baselines")), key=lambda p: p.stat().st_mtime_ns)
+    return sorted((path for path in paths if not path.name.startswith("baselines")), key=order)
 
 
 def cells_of(folder: Path) -> list[dict[str, Any]]:
@@ -55,7 +83,7 @@ def cells_of(folder: Path) -> list[dict[str, Any]]:
 def stop_at(monkeypatch: pytest.MonkeyPatch, call: int) -> list[str]:
     """Interrupt the comparison just before its given cell; returns the titles of the cells that ran."""
     ran: list[str] = []
-    run_cell = benchmarks.methods.cells.run_cell
+    run_cell = benchmarks.methods.run_cell.run_cell
 
     def run(comparison: Any, cell: Any) -> Any:
         if len(ran) + 1 == call:
@@ -63,7 +91,7 @@ def stop_at(monkeypatch: pytest.MonkeyPatch, call: int) -> list[str]:
         ran.append(cell.title)
         return run_cell(comparison, cell)
 
-    monkeypatch.setattr(benchmarks.methods.measure, "run_cell", run)
+    monkeypatch.setattr(benchmarks.methods.run_cell, "run_cell", run)
     return ran
 
 
@@ -94,9 +122,18 @@ def test_table_is_made_of_what_the_cells_found(whole: Path, town: Path) -> None:
     assert row["values"]["miou"] == {"0": values[0], "1": values[1]}
     assert row["summary"]["miou"] == {"mean": round(fmean(values), 4), "spread": round(stdev(values), 4)}
     assert row["gain"]["miou"]["mean"] == round(fmean(values) - fmean(others), 4)
-    assert all(cell["seconds"] > 0 and cell["failed"] is None and len(cell["figures"]["iou"]) == 19 for cell in cells)
+    assert all(cell["failed"] is None and len(cell["figures"]["iou"]) == 19 for cell in cells)
     assert {cell["source_sha256"] for cell in cells} == {sha256_of(town / "source.safetensors")}
-    assert f"| faster | {fmean(values):.1f} +- {stdev(values):.1f} |" in (whole / "out/methods/methods.md").read_text()
+    assert f"| faster | {fmean(values):.1f} +- {stdev(values):.1f} |" in (whole / "out/methods.md").read_text()
+
+
+def test_cell_tells_what_it_cost_in_a_process_of_its_own(whole: Path) -> None:
+    costs = [cell["cost"] for cell in cells_of(whole)]
+    assert all(cost["seconds"] > 0 and cost["step_seconds"] > 0 for cost in costs)
+    # Torch alone takes more than 100 MiB; what the tests' own process holds is not in it.
+    assert all(100 < cost["peak_mib"] < 4000 for cost in costs)
+    assert {(cost["device"], cost["threads"]) for cost in costs} == {("cpu", 1)}
+    assert len(list((whole / "out/methods/runs").glob("*/log.txt"))) == 4
 
 
 def test_seeds_and_settings_change_results(whole: Path) -> None:
@@ -116,7 +153,7 @@ def test_cell_finds_what_adapt_and_its_report_find(
 
 
 def test_labels_are_made_once_for_all_cells(whole: Path) -> None:
-    (prepared,) = (whole / "out/prepared").iterdir()
+    (prepared,) = (whole / "out/prepared").glob("*/")
     made = [path.stat().st_mtime_ns for path in prepared.glob("*/*.png")]
     assert len(made) == 4
     assert max(made) < min(path.stat().st_mtime_ns for path in cell_files(whole))
@@ -136,11 +173,12 @@ def test_ablation_stands_beside_the_rows_without_a_step(
 ) -> None:
     config = make_run(tmp_path, seeds=[3], tables=["ablation"])
     assert main(["methods", config]) == 0
-    figures = json.loads(capsys.readouterr().out.splitlines()[-1])
+    told = json.loads(capsys.readouterr().out.splitlines()[-1])
+    figures = told["data"]["run"]
     titles = ["source only", "BN replaced", "BN half blended", "BN as chosen"]
-    titles += ["P", "P+IA", "P+IA+IM", "PS", "PE", "PS+PE", "all"]
+    titles += ["P", "P+IA", "P+IA+IM", "PS", "PE", "PS+PE", "all", "oracle"]
     assert list(figures["ablation"]) == titles
-    assert (figures["cells"], figures["done"]) == (7, 7)
+    assert (told["cells"], told["done"]) == (8, 8)
     assert adapt_main(["adapt", config, "--set", "seed=3"]) == 0
     report = json.loads(capsys.readouterr().out.splitlines()[-1])
     names = ("source_miou", "bn_miou", "bn_half_miou", "bn_chosen_miou")
@@ -149,7 +187,8 @@ def test_ablation_stands_beside_the_rows_without_a_step(
     rows = rows_of(tmp_path, "ablation")
     gain = rows["PE"]["values"]["miou"]["3"] - rows["source only"]["summary"]["miou"]["mean"]
     assert rows["PE"]["gain"]["miou"] == {"mean": pytest.approx(gain), "spread": None}
-    page = (tmp_path / "out/methods/methods.md").read_text()
+    assert rows["oracle"]["recovered"]["mean"] == pytest.approx(100.0)
+    page = (tmp_path / "out/methods.md").read_text()
     assert "IoU of each class" in page
     assert "Target labels are read to fill these tables and for nothing else" in page
     assert "GTA5 -> Cityscapes" in page
@@ -157,13 +196,49 @@ def test_ablation_stands_beside_the_rows_without_a_step(
 
 def test_without_labels_tables_show_label_free_scores(make_run: MakeRun, tmp_path: Path) -> None:
     assert main(["methods", make_run(tmp_path, has_labels=False, **GRID)]) == 0
-    assert document(tmp_path)["measures"] == ["mirror_agreement", "entropy", "neighbourhood_density", "num_classes"]
+    assert document(tmp_path)["data"]["run"]["measures"] == [
+        "mirror_agreement",
+        "entropy",
+        "neighbourhood_density",
+        "num_classes",
+    ]
     entropies = [cell["figures"]["scores"]["entropy"] for cell in cells_of(tmp_path) if not cell["changes"]]
     assert rows_of(tmp_path, "rows")["all"]["summary"]["entropy"]["mean"] == round(fmean(entropies), 4)
-    page = (tmp_path / "out/methods/methods.md").read_text()
+    page = (tmp_path / "out/methods.md").read_text()
     assert "No labelled test set" in page
     assert "| all | " in page
     assert "mIoU" not in page
+
+
+def test_data_sets_stand_beside_each_other_and_share_cells_with_a_run_of_their_own(
+    whole: Path, make_run: MakeRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "bare").mkdir()
+    bare = Path(make_run(tmp_path / "bare", has_labels=False)).rename(tmp_path / "bare/other.yaml")
+    config = make_run(tmp_path, **GRID | {"data": [str(whole / "run.yaml"), str(bare)], "seeds": [0]})
+    assert main(["methods", config, "--set", "training.adaptation.temperature=1"]) == 2
+    ran = stop_at(monkeypatch, 9)
+    assert main(["methods", config, "--set", "training.workers=0"]) == 0
+    assert ran == ["other: all, seed 0", "other: faster, seed 0"]
+    assert [(name, one["measures"][0]) for name, one in document(tmp_path)["data"].items()] == [
+        ("run", "miou"),
+        ("other", "mirror_agreement"),
+    ]
+    page = (tmp_path / "out/methods.md").read_text()
+    assert page.index("## run") < page.index("## other")
+    assert not (tmp_path / "out/methods").exists()
+
+
+def test_method_that_lacks_source_frames_is_told_and_not_started(
+    make_run: MakeRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(TentConfig, "needs", Needs(source=True))
+    config = make_run(tmp_path, seeds=[0], tables=[], rows={"TENT": {"method": {"name": "tent"}}})
+    assert main(["methods", config]) == 0
+    row = rows_of(tmp_path, "rows")["TENT"]
+    assert "learns from labelled source frames, and the config names none" in row["failed"]["0"]
+    assert row["needs_source"]
+    assert len(cell_files(tmp_path)) == 1
 
 
 # Interrupted
@@ -176,25 +251,25 @@ def test_interrupted_comparison_goes_on_and_computes_nothing_twice(
     with monkeypatch.context() as patch:
         ran = stop_at(patch, 4)
         assert main(["methods", config]) == 130
-        assert ran == ["all, seed 0", "faster, seed 0", "all, seed 1"]
+        assert ran == ["run: all, seed 0", "run: faster, seed 0", "run: all, seed 1"]
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*.*") if "methods." not in path.name}
     ran = stop_at(monkeypatch, 9)
     assert main(["methods", config]) == 0
-    assert ran == ["faster, seed 1"]
+    assert ran == ["run: faster, seed 1"]
     assert {path: path.stat().st_mtime_ns for path in before} == before
-    assert document(tmp_path) == document(whole)
+    assert tables_of(tmp_path) == tables_of(whole)
 
 
 def test_finished_comparison_is_only_drawn_again(
     whole: Path, make_run: MakeRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shutil.copytree(whole / "out", tmp_path / "out")
-    (tmp_path / "out/methods/methods.png").unlink()
+    (tmp_path / "out/methods.png").unlink()
     ran = stop_at(monkeypatch, 1)
     assert main(["methods", make_run(tmp_path, **GRID)]) == 0
     assert ran == []
-    assert document(tmp_path) == document(whole)
-    assert (tmp_path / "out/methods/methods.png").read_bytes() == (whole / "out/methods/methods.png").read_bytes()
+    assert tables_of(tmp_path) == tables_of(whole)
+    assert (tmp_path / "out/methods.png").read_bytes() == (whole / "out/methods.png").read_bytes()
 
 
 def test_tables_of_the_first_seed_are_there_while_the_second_runs(
@@ -205,8 +280,8 @@ def test_tables_of_the_first_seed_are_there_while_the_second_runs(
     row = rows_of(tmp_path, "rows")["faster"]
     assert list(row["values"]["miou"]) == ["0"]
     assert row["summary"]["miou"]["spread"] is None
-    assert "2 of 4 cells done" in (tmp_path / "out/methods/methods.md").read_text()
-    assert (tmp_path / "out/methods/methods.png").exists()
+    assert "2 of 4 cells done" in (tmp_path / "out/methods.md").read_text()
+    assert (tmp_path / "out/methods.png").exists()
 
 
 def test_cell_killed_before_its_result_is_written_is_evaluated_but_not_trained_again(
@@ -217,7 +292,7 @@ def test_cell_killed_before_its_result_is_written_is_evaluated_but_not_trained_a
 
     config = make_run(tmp_path, seeds=[0], tables=[])
     with monkeypatch.context() as patch:
-        patch.setattr(benchmarks.methods.cells, "write_text", kill)
+        patch.setattr(benchmarks.methods.run_cell, "write_text", kill)
         assert main(["methods", config]) == 130
     (network,) = tmp_path.rglob("adapted.safetensors")
     (metrics,) = tmp_path.rglob("metrics.jsonl")
@@ -252,7 +327,7 @@ def test_cell_whose_loss_is_not_finite_is_recorded_and_the_others_run(
     assert rows["hot"]["summary"]["miou"] == {"mean": None, "spread": None}
     assert "Lower the learning rate" in rows["hot"]["failed"]["0"]
     assert rows["faster"]["summary"]["miou"]["mean"] is not None
-    assert "Failed: hot, seed 0: " in (tmp_path / "out/methods/methods.md").read_text()
+    assert "Failed: hot, seed 0: " in (tmp_path / "out/methods.md").read_text()
     ran = stop_at(monkeypatch, 1)
     assert main(["methods", config]) == 0
     assert ran == []
@@ -310,7 +385,13 @@ def test_row_that_cannot_be_run_is_refused_before_anything_is_computed(
 
 
 @pytest.mark.parametrize(
-    "override", ["methods.seeds=[0, 0]", "methods.tables=[ablation, ablation]", "methods.seeds=[]"]
+    "override",
+    [
+        "methods.seeds=[0, 0]",
+        "methods.tables=[ablation, ablation]",
+        "methods.seeds=[]",
+        "methods.data=[a/x.yaml, b/x.yaml]",
+    ],
 )
 def test_empty_or_repeated_lists_are_refused(
     make_run: MakeRun, tmp_path: Path, capsys: pytest.CaptureFixture[str], override: str

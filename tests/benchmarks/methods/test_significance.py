@@ -14,9 +14,7 @@ from benchmarks.methods.tables import Row
 
 def row(title: str, *values: float) -> RowFigures:
     results = {
-        seed: CellResult(
-            seed=seed, changes={}, iterations=1, source_sha256="a", figures=Figures(scores={}, miou=value)
-        )
+        seed: CellResult(seed=seed, changes={}, iterations=1, source_sha256="a", figures=Figures(scores={}, miou=value))
         for seed, value in enumerate(values)
     }
     return row_figures(Row(title, {}), results, ("miou",), {})

@@ -18,11 +18,7 @@ from training.methods.iapc import IapcConfig
 
 MakeRun = Callable[..., str]
 
-
-@pytest.fixture(scope="module")
-def comparison(make_run: MakeRun, tmp_path_factory: pytest.TempPathFactory) -> Comparison:
-    path = make_run(tmp_path_factory.mktemp("tables"))
-    return Comparison.of(load_config(Path(path), "training", TrainingConfig), MethodsConfig(iterations=7))
+OF_IAPC = ("ablation", "sensitivity", "variants")
 
 
 def iapc_of(adaptation: AdaptationConfig) -> IapcConfig:
@@ -32,7 +28,7 @@ def iapc_of(adaptation: AdaptationConfig) -> IapcConfig:
 
 def tables_of(comparison: Comparison, **methods: Any) -> dict[str, Table]:
     adaptation = comparison.config.adaptation.model_dump()
-    return {table.name: table for table in build_tables(MethodsConfig(**methods), adaptation)}
+    return {table.name: table for table in build_tables(MethodsConfig(**{"tables": OF_IAPC, **methods}), adaptation)}
 
 
 def cells_of(comparison: Comparison, table: Table) -> dict[str, Cell]:
@@ -59,7 +55,7 @@ def test_ablation_switches_the_terms_of_its_name_on_and_the_others_off(compariso
 def test_term_that_is_off_takes_its_optional_companion_along(make_run: MakeRun, tmp_path: Path) -> None:
     overrides = ["adaptation.method.diversity=0.3"]
     config = load_config(Path(make_run(tmp_path)), "training", TrainingConfig, overrides)
-    comparison = Comparison.of(config, MethodsConfig())
+    comparison = Comparison.of("run", config, MethodsConfig())
     cells = cells_of(comparison, tables_of(comparison)["ablation"])
     found = {title: iapc_of(cell.config.adaptation).diversity for title, cell in cells.items()}
     assert found == {"P": 0, "P+IA": 0, "P+IA+IM": 0.3, "PS": 0, "PE": 0, "PS+PE": 0, "all": 0.3}
@@ -99,7 +95,7 @@ def test_configured_weight_the_paper_did_not_try_joins_its_curve() -> None:
     assert [row.published for row in table.rows][:3] == [49.1, None, 48.8]
 
 
-def test_default_grid_has_thirty_two_distinct_cells_a_seed(comparison: Comparison) -> None:
+def test_grid_of_iapc_has_thirty_two_distinct_cells_a_seed(comparison: Comparison) -> None:
     """Seven of the ablation, fifteen more of the sensitivity, ten more of the variants."""
     tables = tables_of(comparison)
     assert list(tables) == ["ablation", "sensitivity", "variants"]
