@@ -11,7 +11,7 @@ ENGINE := $(if $(shell nvidia-smi -L 2>/dev/null),gpu,cpu)
 READY := $(VENV)/ready-$(ENGINE)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup adapt export serve bench ladder test check report check-data preview compare clean
+.PHONY: help setup adapt export serve bench ladder test check report check-data preview methods clean
 
 help: ## print this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -46,8 +46,8 @@ ladder: $(READY) ## every artefact of the bundle in every engine here: agreement
 report: $(READY) ## one page on the run: accuracy, bundle, latency
 	$(PY) -m benchmarks report $(CONFIG) $(SET)
 
-compare: $(READY) ## ablation, sensitivity and variants over three seeds, on the source network that is there
-	$(PY) -m training compare $(CONFIG) $(SET)
+methods: $(READY) ## every method side by side over three seeds, on the source networks that are there
+	$(PY) -m benchmarks methods $(CONFIG) $(SET)
 
 check-data: $(READY) ## read all data of the run: sizes, classes, everything that is wrong with it
 	$(PY) -m training check-data $(CONFIG) $(SET)

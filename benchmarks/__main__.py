@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.adaptation.measure import measure_adaptation
-from benchmarks.config import BenchmarksConfig, StepBenchmarksConfig
+from benchmarks.config import BenchmarksConfig, SectionConfig, StepBenchmarksConfig
 from benchmarks.drift import measure_drift
 from benchmarks.ladder import measure_ladder
 from benchmarks.latency import measure_latency
 from benchmarks.loop.measure import measure_loop
 from benchmarks.loop.soak import measure_soak
+from benchmarks.methods.measure import measure_methods
 from benchmarks.report import write_report
 from runtime.command import add_config_arguments, run_command
 from runtime.config import load_config
@@ -25,6 +26,7 @@ COMMANDS = {
     "loop": "what the runtime's loop adds to its engine in time and memory, and how long it takes until it is ready",
     "soak": "the loop under a camera faster than its engine, for half an hour: age, memory, drops",
     "drift": "how soon the runtime notices frames of another domain, and how often it is wrong on those of its own",
+    "methods": "adapt with every method, on every data set, over seeds: accuracy, cost and significance side by side",
     "report": "assemble accuracy, bundle and latency into one Markdown page",
 }
 
@@ -49,6 +51,8 @@ def _run(command: str, path: Path | None, overrides: list[str]) -> Mapping[str, 
     if path is None:
         step_config = load_config(None, "benchmarks", StepBenchmarksConfig, overrides)
         return measure_adaptation(step_config.adaptation, step_config.output)
+    if command == "methods":
+        return measure_methods(load_config(path, "benchmarks", SectionConfig, overrides), path, overrides)
     config = load_config(path, "benchmarks", BenchmarksConfig, overrides)
     writable_folder(config.output)
     write_text(config.output / f"{command}.config.json", config.model_dump_json(indent=2) + "\n")

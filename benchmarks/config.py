@@ -6,11 +6,12 @@ from pydantic import Field, PositiveInt
 
 from benchmarks.adaptation.config import AdaptationBenchmarkConfig
 from benchmarks.loop.config import LoopBenchmarkConfig
+from benchmarks.methods.config import MethodsConfig
 from runtime.config import StrictModel
 from runtime.drift.config import DriftConfig
 from training.data.config import FramesConfig
 
-__all__ = ["BenchmarksConfig", "DriftBenchmarkConfig", "StepBenchmarksConfig"]
+__all__ = ["BenchmarksConfig", "DriftBenchmarkConfig", "SectionConfig", "StepBenchmarksConfig"]
 
 
 class StepBenchmarksConfig(StrictModel):
@@ -38,15 +39,16 @@ class DriftBenchmarkConfig(StrictModel):
     """How often all frames are shown in an order."""
 
 
-class BenchmarksConfig(StepBenchmarksConfig):
-    """What is measured, against what, and where the figures go."""
+class SectionConfig(StepBenchmarksConfig):
+    """The whole section, as `methods` reads it: no bundle has to be there."""
 
-    bundle: Path
-    checkpoint: Path
+    methods: MethodsConfig = MethodsConfig()
+    bundle: Path | None = None
+    checkpoint: Path | None = None
     """The network file the bundle was made from; the peer runs it in PyTorch."""
     factory: str | None = None
     """The function that a network file of your own `nn.Module` may call; it must be the file's `model.factory`."""
-    frames: FramesConfig
+    frames: FramesConfig | None = None
     """Frames that are shown in rotation; labels are never read."""
     drift: DriftBenchmarkConfig | None = None
     """What the command `drift` shows."""
@@ -65,3 +67,11 @@ class BenchmarksConfig(StepBenchmarksConfig):
     threads: PositiveInt | None = None
     """CPU threads of each contender; None takes every physical core."""
     loop: LoopBenchmarkConfig = LoopBenchmarkConfig()
+
+
+class BenchmarksConfig(SectionConfig):
+    """What is measured, against what, and where the figures go: all other commands measure a bundle."""
+
+    bundle: Path
+    checkpoint: Path
+    frames: FramesConfig

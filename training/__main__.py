@@ -12,7 +12,6 @@ from runtime.errors import ConfigError
 from runtime.files import writable_folder, write_text
 from training.adapt import adapt, adapted_path
 from training.check_data import check_data
-from training.compare.compare import compare
 from training.config import TrainingConfig
 from training.distributed import World, join_world
 from training.public_checkpoints.inspect import inspect_checkpoint
@@ -23,7 +22,6 @@ from training.write_frames import write_frames
 COMMANDS = {
     "train-source": "train the source network on labelled source frames, where none is given",
     "adapt": "adapt the source network to unlabelled target frames, then report where test labels exist",
-    "compare": "run a grid of settings over seeds on one source network, and tabulate and draw it",
     "evaluate": "report on networks that are already there",
     "check-data": "read all data a run would read, tell sizes, classes and faults, and draw a contact sheet",
     "write-frames": "write the frames that adaptation sees as a folder of images, for the runtime to play",
@@ -79,8 +77,6 @@ def _run(options: argparse.Namespace, config: TrainingConfig, world: World) -> M
             say(f"adapted network: {adapted_path(config)}")
             decided = {key: found[key] for key in ("statistics_share", "scores_before", "scores_after")}
             return {**report(config, world=world), **decided, "checkpoint": str(adapted_path(config))}
-        case "compare":
-            return compare(config)
         case "evaluate":
             return report(config, world=world)
         case "write-frames":

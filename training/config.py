@@ -7,7 +7,6 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from runtime.config import StrictModel
-from training.compare.config import CompareConfig
 from training.data.config import FramesConfig
 from training.methods.choice import MethodConfig
 from training.networks.config import ModelConfig
@@ -181,4 +180,3 @@ class TrainingConfig(StrictModel):
     source: SourceConfig
     target: TargetConfig
     adaptation: AdaptationConfig
-    compare: CompareConfig = CompareConfig()

@@ -7,22 +7,18 @@ from typing import Any, get_args
 
 import pytest
 
+from benchmarks.methods.cells import Cell, Comparison
+from benchmarks.methods.config import MethodsConfig
+from benchmarks.methods.tables import ALL, Row, Table, build_tables
 from runtime.config import load_config
 from runtime.errors import ConfigError
-from training.compare.cells import Cell, Comparison
-from training.compare.config import CompareConfig
-from training.compare.tables import ALL, Row, Table, build_tables
 from training.config import AdaptationConfig, TrainingConfig
 from training.methods.choice import MethodConfig
 from training.methods.iapc import IapcConfig
 
 MakeRun = Callable[..., str]
 
-
-@pytest.fixture(scope="module")
-def comparison(make_run: MakeRun, tmp_path_factory: pytest.TempPathFactory) -> Comparison:
-    path = make_run(tmp_path_factory.mktemp("tables"), iterations=7)
-    return Comparison.of(load_config(Path(path), "training", TrainingConfig))
+OF_IAPC = ("ablation", "sensitivity", "variants")
 
 
 def iapc_of(adaptation: AdaptationConfig) -> IapcConfig:
@@ -30,9 +26,9 @@ def iapc_of(adaptation: AdaptationConfig) -> IapcConfig:
     return adaptation.method
 
 
-def tables_of(comparison: Comparison, **compare: Any) -> dict[str, Table]:
+def tables_of(comparison: Comparison, **methods: Any) -> dict[str, Table]:
     adaptation = comparison.config.adaptation.model_dump()
-    return {table.name: table for table in build_tables(CompareConfig(**compare), adaptation)}
+    return {table.name: table for table in build_tables(MethodsConfig(**{"tables": OF_IAPC, **methods}), adaptation)}
 
 
 def cells_of(comparison: Comparison, table: Table) -> dict[str, Cell]:
@@ -59,7 +55,7 @@ def test_ablation_switches_the_terms_of_its_name_on_and_the_others_off(compariso
 def test_term_that_is_off_takes_its_optional_companion_along(make_run: MakeRun, tmp_path: Path) -> None:
     overrides = ["adaptation.method.diversity=0.3"]
     config = load_config(Path(make_run(tmp_path)), "training", TrainingConfig, overrides)
-    comparison = Comparison.of(config)
+    comparison = Comparison.of("run", config, MethodsConfig())
     cells = cells_of(comparison, tables_of(comparison)["ablation"])
     found = {title: iapc_of(cell.config.adaptation).diversity for title, cell in cells.items()}
     assert found == {"P": 0, "P+IA": 0, "P+IA+IM": 0.3, "PS": 0, "PE": 0, "PS+PE": 0, "all": 0.3}
@@ -92,14 +88,14 @@ def test_configured_weight_is_a_point_of_its_curve_and_the_cell_of_all(compariso
 
 def test_configured_weight_the_paper_did_not_try_joins_its_curve() -> None:
     method = {"name": "iapc", "importance_weighted": 0.25, "information": 0.5, "symmetric": 0.04, "enhanced": 2.0}
-    config = CompareConfig(tables=("sensitivity",), sensitivity_values="ends")
+    config = MethodsConfig(tables=("sensitivity",), sensitivity_values="ends")
     (table,) = build_tables(config, {"method": method})
     points = [row.setting for row in table.rows if row.setting and row.setting[0] == "importance_weighted"]
     assert [value for _, value in points] == [0.1, 0.25, 0.4]
     assert [row.published for row in table.rows][:3] == [49.1, None, 48.8]
 
 
-def test_default_grid_has_thirty_two_distinct_cells_a_seed(comparison: Comparison) -> None:
+def test_grid_of_iapc_has_thirty_two_distinct_cells_a_seed(comparison: Comparison) -> None:
     """Seven of the ablation, fifteen more of the sensitivity, ten more of the variants."""
     tables = tables_of(comparison)
     assert list(tables) == ["ablation", "sensitivity", "variants"]
@@ -140,5 +136,5 @@ def test_every_method_has_its_row(comparison: Comparison) -> None:
 def test_tables_of_iapcs_terms_are_refused_for_another_method(comparison: Comparison) -> None:
     adaptation = {"method": {"name": "tent"}}
     with pytest.raises(ConfigError, match=r"ablation vary the terms of iapc, and .* is tent"):
-        build_tables(CompareConfig(tables=("ablation",)), adaptation)
-    assert [table.name for table in build_tables(CompareConfig(tables=()), adaptation)] == ["rows"]
+        build_tables(MethodsConfig(tables=("ablation",)), adaptation)
+    assert [table.name for table in build_tables(MethodsConfig(tables=()), adaptation)] == ["rows"]

@@ -2,17 +2,14 @@
 
 import pytest
 
-from training.compare.cells import CellResult, Figures
-from training.compare.markdown import markdown
-from training.compare.summary import Summary, baseline_figures, row_figures, summarise
-from training.compare.tables import ALL, Row, Table
+from benchmarks.methods.results import CellResult, Figures
+from benchmarks.methods.summary import Summary, baseline_figures, row_figures, summarise
+from benchmarks.methods.tables import Row
 
 
 def result(seed: int, miou: float | None, *, failed: str | None = None, **iou: float | None) -> CellResult:
     figures = None if miou is None else Figures(scores={"entropy": miou / 10}, miou=miou, iou=iou)
-    return CellResult(
-        seed=seed, changes={}, iterations=1, source_sha256="ab" * 32, seconds=1.0, figures=figures, failed=failed
-    )
+    return CellResult(seed=seed, changes={}, iterations=1, source_sha256="ab" * 32, figures=figures, failed=failed)
 
 
 @pytest.mark.parametrize(
@@ -55,18 +52,3 @@ def test_baseline_has_no_spread_and_the_source_is_the_papers_first_row() -> None
     assert row.values == {"miou": {}}
     assert row.published is None
     assert baseline_figures("source only", source, ("miou",), source).published == 36.6
-
-
-def test_page_shows_every_seed_gains_published_figures_and_what_is_missing() -> None:
-    table = Table("rows", "Rows", (ALL,))
-    over = {"miou": {0: 10.0, 2: 13.0}}
-    rows = [
-        row_figures(ALL, {0: result(0, 10.0), 2: result(2, 13.0)}, ("miou",), over),
-        row_figures(Row("own", {}), {0: result(0, 9.0), 2: result(2, None, failed="NaN")}, ("miou",), over),
-    ]
-    document = {"seeds": (0, 1, 2), "measures": ("miou",), "done": 3, "cells": 6, "failed": 1, "iterations": 4}
-    page = markdown([table], {"rows": rows}, {**document, "source_sha256": "ab" * 32, "note": "noted"})
-    assert "3 of 6 cells done, 1 failed; seeds 0, 1, 2; 4 steps" in page
-    assert "| all | 11.5 +- 2.1 | 10.0 | - | 13.0 | +0.0 +- 0.0 | 49.4 |" in page
-    assert "| own | 9.0 | 9.0 | - | - | -1.0 | - |" in page
-    assert "Failed: own, seed 2: NaN" in page

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, assert_never
 
+from benchmarks.methods.config import MethodsConfig, TableName
 from runtime.errors import ConfigError
-from training.compare.config import CompareConfig, TableName
 
 __all__ = ["ALL", "PUBLISHED_SOURCE", "Row", "Table", "build_tables"]
 
@@ -23,19 +23,23 @@ class Row:
     published: float | None = None
     setting: tuple[str, float] | None = None
     """Name and value of the one weight that is varied, where the row is a point of a curve."""
+    note: str = ""
+    """What a reader has to know of it: a reading of the paper, or where it differs; shown below its table."""
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Rows under a heading; `has_baselines`: the rows without a gradient step stand above, gains are over the source.
+    """Rows under a heading.
 
-    Gains of other tables are over the row `all`.
+    With `has_baselines` the rows without a gradient step and the oracle stand beside, and gains are over the source;
+    gains of other tables are over the row `all`. Rows that are `is_ranked` stand in the order of what they reach.
     """
 
     name: str
     heading: str
     rows: tuple[Row, ...]
     has_baselines: bool = False
+    is_ranked: bool = False
 
 
 _NO_PSEUDO_LABELS = {"method.importance_weighted": 0.0}
@@ -94,7 +98,7 @@ METHODS = (
 )
 
 
-def build_tables(config: CompareConfig, adaptation: Mapping[str, Any]) -> list[Table]:
+def build_tables(config: MethodsConfig, adaptation: Mapping[str, Any]) -> list[Table]:
     """The tables that are asked for, and one of the user's own rows where there are any.
 
     Args:
@@ -107,8 +111,8 @@ def build_tables(config: CompareConfig, adaptation: Mapping[str, Any]) -> list[T
     name = adaptation["method"]["name"]
     if name != "iapc" and (vary_iapc := [table for table in config.tables if table != "methods"]):
         raise ConfigError(
-            f"compare.tables {', '.join(vary_iapc)} vary the terms of iapc, and adaptation.method is {name}; set "
-            "compare.tables to [methods] or to [], and give rows of your own"
+            f"methods.tables {', '.join(vary_iapc)} vary the terms of iapc, and adaptation.method is {name}; set "
+            "methods.tables to [methods] or to [], and give rows of your own"
         )
     tables = [_built_in(name, config, adaptation) for name in config.tables]
     if config.rows or not tables:
@@ -117,7 +121,7 @@ def build_tables(config: CompareConfig, adaptation: Mapping[str, Any]) -> list[T
     return tables
 
 
-def _built_in(name: TableName, config: CompareConfig, adaptation: Mapping[str, Any]) -> Table:
+def _built_in(name: TableName, config: MethodsConfig, adaptation: Mapping[str, Any]) -> Table:
     match name:
         case "ablation":
             return Table(name, "Ablation of the terms", ABLATION, has_baselines=True)
@@ -127,7 +131,7 @@ def _built_in(name: TableName, config: CompareConfig, adaptation: Mapping[str, A
         case "variants":
             return Table(name, "Variants of the forms", VARIANTS)
         case "methods":
-            return Table(name, "Methods", METHODS, has_baselines=True)
+            return Table(name, "Methods", METHODS, has_baselines=True, is_ranked=True)
         case _:
             assert_never(name)
 

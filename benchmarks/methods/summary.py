@@ -5,10 +5,10 @@ from dataclasses import asdict, dataclass, field
 from statistics import fmean, stdev
 from typing import Any
 
-from training.compare.cells import CellResult, Figures
-from training.compare.tables import PUBLISHED_SOURCE, Row
+from benchmarks.methods.results import CellResult, Cost, Figures
+from benchmarks.methods.tables import PUBLISHED_SOURCE, Row
 
-__all__ = ["RowFigures", "Summary", "baseline_figures", "measures", "row_figures", "summarise"]
+__all__ = ["NOTHING", "RowFigures", "Summary", "baseline_figures", "measures", "row_figures", "summarise"]
 
 SCORES = ("mirror_agreement", "entropy", "neighbourhood_density", "num_classes")
 
@@ -19,6 +19,9 @@ class Summary:
 
     mean: float | None
     spread: float | None
+
+
+NOTHING = Summary(None, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,16 +36,28 @@ class RowFigures:
     """Over the row compared with, seed by seed."""
     iou: Mapping[str, Summary] = field(default_factory=dict)
     failed: Mapping[int, str] = field(default_factory=dict)
+    over_best: Summary = NOTHING
+    """Gain over the best row without a gradient step, in mIoU; this and what follows only beside such rows."""
+    recovered: Summary = NOTHING
+    """Percent of the way from the source network to the oracle's mean; that of the oracle is 100."""
+    recovered_of_blend: Summary = NOTHING
+    """The same from the blend of statistics that cells start from."""
+    costs: Sequence[Cost] = ()
+    note: str = ""
     published: float | None = None
     setting: tuple[str, float] | None = None
     is_baseline: bool = False
     """Without a gradient step, hence without seeds."""
+    is_oracle: bool = False
+    """Learnt from the target's training labels."""
+    needs_source: bool = False
+    """Learns from labelled source frames too."""
     is_configured: bool = False
     """Its cells are those of the row `all`."""
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values, as they go into `compare.json`."""
-        return asdict(self)
+        """Plain values, as they go into `methods.json`."""
+        return {**asdict(self), "costs": [cost.model_dump() for cost in self.costs]}
 
 
 def measures(*, has_labels: bool) -> tuple[str, ...]:
@@ -65,6 +80,8 @@ def row_figures(
     compared_with: Mapping[str, Mapping[int, float]],
     *,
     is_configured: bool = False,
+    is_oracle: bool = False,
+    needs_source: bool = False,
 ) -> RowFigures:
     """Figures of a row.
 
@@ -74,6 +91,8 @@ def row_figures(
         shown: the measures.
         compared_with: per measure, the values of the row that gains are over, by seed.
         is_configured: whether the row changes nothing.
+        is_oracle: whether it learns from the target's labels.
+        needs_source: whether it learns from labelled source frames.
     """
     done = {seed: result.figures for seed, result in results.items() if result.figures is not None}
     values = {measure: _values(done, measure) for measure in shown}
@@ -85,9 +104,13 @@ def row_figures(
         gain={measure: _gain(found, compared_with.get(measure, {})) for measure, found in values.items()},
         iou=_iou(list(done.values())),
         failed={seed: result.failed for seed, result in results.items() if result.failed is not None},
+        costs=[result.cost for result in results.values() if result.cost is not None],
+        note=row.note,
         published=row.published,
         setting=row.setting,
         is_configured=is_configured,
+        is_oracle=is_oracle,
+        needs_source=needs_source,
     )
 
 
