@@ -6,6 +6,7 @@ from pydantic import Field
 
 from training.batch import TargetBatch
 from training.methods.class_balanced import ClassBalanced, ClassBalancedConfig
+from training.methods.daformer import Daformer, DaformerConfig
 from training.methods.entropy import EntropyConfig, EntropyMinimisation
 from training.methods.iapc import Iapc, IapcConfig
 from training.methods.ld import LabelDenoising, LabelDenoisingConfig
@@ -19,6 +20,7 @@ __all__ = ["MethodConfig", "build_method"]
 
 MethodConfig: TypeAlias = Annotated[
     ClassBalancedConfig
+    | DaformerConfig
     | EntropyConfig
     | IapcConfig
     | LabelDenoisingConfig
@@ -35,6 +37,8 @@ def build_method(config: MethodConfig, setting: Setting) -> Method[TargetBatch]:
     match config:
         case ClassBalancedConfig():
             return ClassBalanced(config, setting)
+        case DaformerConfig():
+            return Daformer(config, setting)
         case EntropyConfig():
             return EntropyMinimisation(config, setting)
         case IapcConfig():
