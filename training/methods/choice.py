@@ -12,6 +12,7 @@ from training.methods.iapc import Iapc, IapcConfig
 from training.methods.ld import LabelDenoising, LabelDenoisingConfig
 from training.methods.max_square import MaxSquare, MaxSquareConfig
 from training.methods.method import Method, Setting
+from training.methods.pgpc import Pgpc, PgpcConfig, PgpcSourceFree, PgpcSourceFreeConfig
 from training.methods.pseudo_label import PseudoLabelLearning, PseudoLabelLearningConfig
 from training.methods.self_training import SelfTraining, SelfTrainingConfig
 from training.methods.tent import Tent, TentConfig
@@ -25,6 +26,8 @@ MethodConfig: TypeAlias = Annotated[
     | IapcConfig
     | LabelDenoisingConfig
     | MaxSquareConfig
+    | PgpcConfig
+    | PgpcSourceFreeConfig
     | PseudoLabelLearningConfig
     | SelfTrainingConfig
     | TentConfig,
@@ -47,6 +50,10 @@ def build_method(config: MethodConfig, setting: Setting) -> Method[TargetBatch]:
             return LabelDenoising(config, setting)
         case MaxSquareConfig():
             return MaxSquare(config, setting)
+        case PgpcConfig():
+            return Pgpc(config, setting)
+        case PgpcSourceFreeConfig():
+            return PgpcSourceFree(config, setting)
         case PseudoLabelLearningConfig():
             return PseudoLabelLearning(config, setting)
         case SelfTrainingConfig():
