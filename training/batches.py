@@ -20,6 +20,7 @@ from training.distributed import ALONE, World
 from training.importance import ImportanceMaps
 from training.photometric import auto_augment, colour_jitter
 from training.pseudo_labels import PseudoLabels
+from training.rare_classes import RareClasses
 from training.views import class_rich_crop, crop_image, crop_labels, crop_map, draw_crop, proportional_crop
 
 __all__ = ["SourceBatches", "TargetBatches", "load_batches"]
@@ -73,6 +74,8 @@ class TargetBatches(Dataset[TargetBatch]):
         self.source = source
         self.config, self.seed, self.places = config, seed, world.places(config.batch_size)
         self.needs = config.method.needs
+        temperature = self.needs.rare_temperature
+        self._rare = None if source is None or temperature is None else RareClasses(source, temperature)
 
     def __getitem__(self, step: int) -> TargetBatch:
         """The batch of one step, or this process's places of it."""
@@ -92,21 +95,23 @@ class TargetBatches(Dataset[TargetBatch]):
         )
 
     def _source(self, step: int) -> SourceBatch | None:
-        """Labelled source crops of a step, cut like those of the target, their colours unchanged."""
+        """Labelled source crops of a step, cut like those of the target, their colours unchanged.
+
+        Of frames in an order, or, if the method wants rare classes, drawn for each place.
+        """
         if self.source is None:
             return None
         views, names, images, labels = self.config.views, [], [], []
         indices = _frame_order(len(self.source), self.config.batch_size, self.seed, step, SOURCE)
         for place in self.places:
             rng = np.random.default_rng([self.seed, step, place, SOURCE])
+            index = indices[place] if self._rare is None else self._rare.draw(rng)
             crop = draw_crop(
                 rng, train_hw=views.train_hw, scale=views.scale, crop_hw=views.crop_hw, mirror=views.mirror
             )
-            crop, label = class_rich_crop(
-                rng, self.source.label(indices[place]), crop, min_classes=self.config.min_classes
-            )
-            names.append(self.source.name(indices[place]))
-            images.append(crop_image(self.source.image(indices[place]), crop))
+            crop, label = class_rich_crop(rng, self.source.label(index), crop, min_classes=self.config.min_classes)
+            names.append(self.source.name(index))
+            images.append(crop_image(self.source.image(index), crop))
             labels.append(label)
         return SourceBatch(names, _stack(images), _stack(labels).long())
 

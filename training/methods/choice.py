@@ -11,6 +11,7 @@ from training.methods.bicl import Bicl, BiclConfig
 from training.methods.bicl_source_free import BiclSourceFree, BiclSourceFreeConfig
 from training.methods.cag import CategoryAnchors, CategoryAnchorsConfig
 from training.methods.class_balanced import ClassBalanced, ClassBalancedConfig
+from training.methods.daformer import Daformer, DaformerConfig
 from training.methods.dtac import Dtac, DtacConfig
 from training.methods.entropy import EntropyConfig, EntropyMinimisation
 from training.methods.fda import Fda, FdaConfig
@@ -19,6 +20,7 @@ from training.methods.iapc import Iapc, IapcConfig
 from training.methods.ld import LabelDenoising, LabelDenoisingConfig
 from training.methods.max_square import MaxSquare, MaxSquareConfig
 from training.methods.method import Method, Setting
+from training.methods.pgpc import Pgpc, PgpcConfig
 from training.methods.proda import PrototypeDenoising, PrototypeDenoisingConfig
 from training.methods.pseudo_label import PseudoLabelLearning, PseudoLabelLearningConfig
 from training.methods.self_training import SelfTraining, SelfTrainingConfig
@@ -36,6 +38,7 @@ MethodConfig: TypeAlias = Annotated[
     | BiclSourceFreeConfig
     | CategoryAnchorsConfig
     | ClassBalancedConfig
+    | DaformerConfig
     | DtacConfig
     | EntropyConfig
     | FdaConfig
@@ -43,6 +46,7 @@ MethodConfig: TypeAlias = Annotated[
     | IapcConfig
     | LabelDenoisingConfig
     | MaxSquareConfig
+    | PgpcConfig
     | PrototypeDenoisingConfig
     | PseudoLabelLearningConfig
     | SelfTrainingConfig
@@ -69,6 +73,8 @@ def build_method(config: MethodConfig, setting: Setting) -> Method[TargetBatch]:
             return CategoryAnchors(config, setting)
         case ClassBalancedConfig():
             return ClassBalanced(config, setting)
+        case DaformerConfig():
+            return Daformer(config, setting)
         case DtacConfig():
             return Dtac(config, setting)
         case EntropyConfig():
@@ -83,6 +89,8 @@ def build_method(config: MethodConfig, setting: Setting) -> Method[TargetBatch]:
             return LabelDenoising(config, setting)
         case MaxSquareConfig():
             return MaxSquare(config, setting)
+        case PgpcConfig():
+            return Pgpc(config, setting)
         case PrototypeDenoisingConfig():
             return PrototypeDenoising(config, setting)
         case PseudoLabelLearningConfig():

@@ -81,7 +81,8 @@ class Needs:
     `importance` is judged once on whole frames by the source network, in this form. `memory` is the view of a fixed
     scale, `weak` the student's crop with its colours unchanged. Without `rounds` the labels are the dense ones that
     the source network gave before the first step. With `source` every batch has labelled source crops, as many as
-    target crops; no method without it can come near source data.
+    target crops; no method without it can come near source data. With `rare_temperature` they are of frames that show
+    rare classes, chosen by it; without, all frames come equally often.
     """
 
     importance: ImportanceForm | None = None
@@ -89,6 +90,7 @@ class Needs:
     weak: bool = False
     rounds: Rounds | None = None
     source: bool = False
+    rare_temperature: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ of MIC (Hoyer et al., CVPR 2023): the same labels from crops with blocks taken a
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -21,17 +21,24 @@ from training.methods.method import Needs, Setting
 from training.methods.student import Student
 from training.methods.teacher import Taught, Teacher
 from training.mixing import class_mix, mask_blocks
-from training.networks.network import SegmentationNetwork
+from training.networks.network import NetworkOutput, SegmentationNetwork, upsample
 
-__all__ = ["SelfTraining", "SelfTrainingConfig", "confident_share", "taught_loss"]
+__all__ = [
+    "Mixed",
+    "SelfTraining",
+    "SelfTrainingConfig",
+    "TeacherTermConfig",
+    "confident_share",
+    "labels_and_weights",
+    "taught_loss",
+]
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 
 
-class SelfTrainingConfig(StrictModel):
-    """Online labels of a teacher."""
+class TeacherTermConfig(StrictModel):
+    """Online labels of a teacher: what methods that learn from them have in common."""
 
-    name: Literal["self_training"]
     ema_momentum: Share = 0.999
     threshold: Share = 0.968
     """A crop counts for as much as the share of its pixels of which the teacher is surer than this."""
@@ -51,15 +58,33 @@ class SelfTrainingConfig(StrictModel):
         return Needs(weak=True)
 
 
+class SelfTrainingConfig(TeacherTermConfig):
+    """Self-training on target crops alone."""
+
+    name: Literal["self_training"]
+
+
+class Mixed(NamedTuple):
+    """Crops of two looks: where `pasted` (N, H, W) bool says so a crop shows the one, elsewhere the other.
+
+    `images` (N, H, W, 3) uint8; `labels` (N, H, W) train ids, and `weights` (N, H, W), how much each pixel counts.
+    """
+
+    images: Tensor
+    labels: Tensor
+    weights: Tensor
+    pasted: Tensor
+
+
 class SelfTraining:
-    """See the module.
+    """See the module. Others change `teach`, who says what is right, `mix`, and the terms of mixed crops.
 
     Args:
         config: weights.
         setting: what it starts from.
     """
 
-    def __init__(self, config: SelfTrainingConfig, setting: Setting) -> None:
+    def __init__(self, config: TeacherTermConfig, setting: Setting) -> None:
         self.config, compute = config, setting.compute
         self.teacher = Teacher(setting, config.ema_momentum)
         self._student = Student(setting)
@@ -81,16 +106,14 @@ class SelfTraining:
         hw = (int(batch.pseudo_labels.shape[1]), int(batch.pseudo_labels.shape[2]))
         target_labels, weight = self.teach(batch.weak, hw)
         class_weights = self.class_weights.update(target_labels)
-        terms = {}
+        terms: dict[str, Tensor] = {}
         if self.config.mixed > 0:
-            pasted = class_mix(target_labels)
-            images = torch.where(pasted[..., None], batch.student, batch.student.roll(-1, 0))
-            labels = torch.where(pasted, target_labels, target_labels.roll(-1, 0))
-            weights = torch.where(pasted, weight, weight.roll(-1, 0))
-            terms["mixed"] = self.config.mixed * self._loss(images, labels, weights, class_weights)
+            mixed = self.mix(batch, target_labels, weight)
+            terms |= self.mixed_terms(self._student(mixed.images), mixed, class_weights)
         if self.config.masked > 0:
             images = mask_blocks(batch.student, share=self.config.masked_share, block=self.config.masked_block)
-            terms["masked"] = self.config.masked * self._loss(images, target_labels, weight, class_weights)
+            log_probs = self._student.log_probs(self._student(images), hw)
+            terms["masked"] = self.config.masked * taught_loss(log_probs, target_labels, weight, class_weights)
         return terms
 
     def teach(self, weak: Tensor, hw: tuple[int, int]) -> tuple[Tensor, Tensor]:
@@ -99,10 +122,27 @@ class SelfTraining:
         weight = confident_share(taught, self.config.threshold)[:, None, None]
         return taught.labels, weight.expand_as(taught.confidence)
 
-    def _loss(self, images: Tensor, labels: Tensor, weights: Tensor, class_weights: Tensor) -> Tensor:
-        hw = (int(labels.shape[1]), int(labels.shape[2]))
-        log_probs = self._student.log_probs(self._student(images), hw)
-        return taught_loss(log_probs, labels, weights, class_weights)
+    def mix(self, batch: TargetBatch, labels: Tensor, weights: Tensor) -> Mixed:
+        """Each target crop with half of its classes, the rest of it the next crop of the batch.
+
+        Args:
+            batch: one step's.
+            labels: (N, H, W) of its crops.
+            weights: (N, H, W), how much each pixel of them counts.
+        """
+        pasted = class_mix(labels)
+        return Mixed(
+            torch.where(pasted[..., None], batch.student, batch.student.roll(-1, 0)),
+            torch.where(pasted, labels, labels.roll(-1, 0)),
+            torch.where(pasted, weights, weights.roll(-1, 0)),
+            pasted,
+        )
+
+    def mixed_terms(self, output: NetworkOutput, mixed: Mixed, class_weights: Tensor) -> dict[str, Tensor]:
+        """The weighted terms of what the student makes of mixed crops; class weights are (C,)."""
+        hw = (int(mixed.labels.shape[1]), int(mixed.labels.shape[2]))
+        loss = taught_loss(self._student.log_probs(output, hw), mixed.labels, mixed.weights, class_weights)
+        return {"mixed": self.config.mixed * loss}
 
     def after_step(self) -> None:
         """Show the student its clean crops, where there are any, then move the teacher."""
@@ -117,6 +157,15 @@ class SelfTraining:
         """Put back what `state` gave."""
         self.teacher.load_state(state)
         self.class_weights.often = state["often"].to(self.class_weights.often)
+
+
+def labels_and_weights(
+    seen: NetworkOutput, hw: tuple[int, int], threshold: float, *, align_corners: bool
+) -> tuple[Tensor, Tensor]:
+    """What a teacher's output teaches at size `hw`: labels (N, *hw), and how much each pixel counts, (N, *hw)."""
+    confidence, labels = upsample(seen.logits, hw, align_corners=align_corners).softmax(dim=1).max(dim=1)
+    weights = confident_share(Taught(labels, confidence), threshold)[:, None, None]
+    return labels, weights.expand_as(confidence)
 
 
 def confident_share(taught: Taught, threshold: float) -> Tensor:
