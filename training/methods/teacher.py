@@ -11,7 +11,7 @@ from training.global_batch_norm import by_global_batch
 from training.methods.ema import ema_update
 from training.methods.method import Setting
 from training.methods.student import sums_by_taps
-from training.networks.network import SegmentationNetwork, upsample
+from training.networks.network import NetworkOutput, SegmentationNetwork, upsample
 
 __all__ = ["Taught", "Teacher"]
 
@@ -48,10 +48,22 @@ class Teacher:
             logits = self.network.logits(self._frame_input(images))
         return upsample(logits, hw, align_corners=self.network.align_corners).softmax(dim=1)
 
+    @torch.no_grad()
+    def output(self, images: Tensor, hw: tuple[int, int] | None = None) -> NetworkOutput:
+        """Logits and features, float32, of crops (N, H, W, 3) uint8, resized to `hw` where it is given."""
+        with self._compute.autocast():
+            output: NetworkOutput = self.network(self._frame_input(images, hw))
+        return NetworkOutput(output.logits.float(), output.features.float())
+
     def teach(self, images: Tensor, hw: tuple[int, int]) -> Taught:
         """Labels of crops (N, H, W, 3) uint8, at size `hw`."""
         confidence, labels = self.probs(images, hw).max(dim=1)
         return Taught(labels, confidence)
+
+    @property
+    def num_steps(self) -> int:
+        """How often it moved, over all the parts of a run that was resumed."""
+        return self._num_steps
 
     @torch.no_grad()
     def follow(self, student: SegmentationNetwork) -> None:
