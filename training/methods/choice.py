@@ -12,6 +12,7 @@ from training.methods.iapc import Iapc, IapcConfig
 from training.methods.ld import LabelDenoising, LabelDenoisingConfig
 from training.methods.max_square import MaxSquare, MaxSquareConfig
 from training.methods.method import Method, Setting
+from training.methods.prn import Prn, PrnConfig
 from training.methods.prn_source_free import PrnSourceFree, PrnSourceFreeConfig
 from training.methods.pseudo_label import PseudoLabelLearning, PseudoLabelLearningConfig
 from training.methods.self_training import SelfTraining, SelfTrainingConfig
@@ -26,6 +27,7 @@ MethodConfig: TypeAlias = Annotated[
     | IapcConfig
     | LabelDenoisingConfig
     | MaxSquareConfig
+    | PrnConfig
     | PrnSourceFreeConfig
     | PseudoLabelLearningConfig
     | SelfTrainingConfig
@@ -49,6 +51,8 @@ def build_method(config: MethodConfig, setting: Setting) -> Method[TargetBatch]:
             return LabelDenoising(config, setting)
         case MaxSquareConfig():
             return MaxSquare(config, setting)
+        case PrnConfig():
+            return Prn(config, setting)
         case PrnSourceFreeConfig():
             return PrnSourceFree(config, setting)
         case PseudoLabelLearningConfig():
