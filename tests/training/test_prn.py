@@ -74,7 +74,7 @@ def steps(method: Method[TargetBatch], folder: Path, *, fails_at: int | None = N
     folder.mkdir(exist_ok=True)
     compute = Compute(torch.device("cpu"), "fp32")
     crops = Crops(isinstance(method, Prn), fails_at)
-    run = Run(folder, "mark", crops, STEPS, 2, 0, 1, optimizer, compute, 0, "test")
+    run = Run(folder, "mark", crops, STEPS, 2, 0, 2, optimizer, compute, 0, "test")
     train(method, run, compute.move)
 
 
