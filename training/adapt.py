@@ -8,6 +8,8 @@ labels only where the config names a labelled test set.
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from runtime.command import say
 from runtime.files import writable_folder
 from training.batch_norm import has_statistics, load_statistics
@@ -129,6 +131,8 @@ def train_on_target(
         judge=prepared.network,
         likeness=likeness,
     )
+    # What a method builds beside the student starts alike in every process, and again after a kill.
+    torch.manual_seed(config.seed)
     method = build_method(method_config, setting)
     labelled = source_frames(config)
     source = None if labelled is None else open_labelled_frames(labelled, prepared.spec.space)

@@ -171,13 +171,12 @@ def training_step(
 def _share_gradients(heads: nn.Module, world: World) -> None:
     """Make gradients means over processes, as those of the student are by its wrapper.
 
-    A head may be used in some steps and not in others, which that wrapper does not allow.
+    A head may be used in some steps and not in others, which that wrapper does not allow; nor do fused optimisers,
+    which want all of their parameters to begin at once. Where it was not used its gradient is 0.
     """
-    if world.size == 1:
-        return
     for parameter in heads.parameters():
         own = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
-        parameter.grad = world.sum(own) / world.size
+        parameter.grad = own if world.size == 1 else world.sum(own) / world.size
 
 
 def _require_finite(values: Mapping[str, float], step: int, batch: Batch, run: Run[Any]) -> None:

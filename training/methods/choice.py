@@ -12,6 +12,7 @@ from training.methods.iapc import Iapc, IapcConfig
 from training.methods.ld import LabelDenoising, LabelDenoisingConfig
 from training.methods.max_square import MaxSquare, MaxSquareConfig
 from training.methods.method import Method, Setting
+from training.methods.pgpc import Pgpc, PgpcConfig, PgpcSourceFree, PgpcSourceFreeConfig
 from training.methods.prn import Prn, PrnConfig
 from training.methods.prn_source_free import PrnSourceFree, PrnSourceFreeConfig
 from training.methods.pseudo_label import PseudoLabelLearning, PseudoLabelLearningConfig
@@ -27,6 +28,8 @@ MethodConfig: TypeAlias = Annotated[
     | IapcConfig
     | LabelDenoisingConfig
     | MaxSquareConfig
+    | PgpcConfig
+    | PgpcSourceFreeConfig
     | PrnConfig
     | PrnSourceFreeConfig
     | PseudoLabelLearningConfig
@@ -51,6 +54,10 @@ def build_method(config: MethodConfig, setting: Setting) -> Method[TargetBatch]:
             return LabelDenoising(config, setting)
         case MaxSquareConfig():
             return MaxSquare(config, setting)
+        case PgpcConfig():
+            return Pgpc(config, setting)
+        case PgpcSourceFreeConfig():
+            return PgpcSourceFree(config, setting)
         case PrnConfig():
             return Prn(config, setting)
         case PrnSourceFreeConfig():
