@@ -36,4 +36,5 @@ def swap_low_amplitude(images: Tensor, donors: Tensor, share: float | Tensor) ->
     is_low = (rows[:, None] <= reach) & (columns <= reach)
     spectrum = torch.fft.rfft2(images.float())
     swapped = torch.polar(torch.fft.rfft2(donors.float()).abs(), spectrum.angle())
-    return torch.fft.irfft2(torch.where(is_low, swapped, spectrum), s=(height, width))
+    result: Tensor = torch.fft.irfft2(torch.where(is_low, swapped, spectrum), s=(height, width))
+    return result

@@ -27,12 +27,15 @@ pytest.importorskip("segmentation_models_pytorch", reason="the transformer is se
 CONFIG = Path(__file__).parents[2] / "configs" / "segformer_streets.yaml"
 HW = (64, 96)
 STEPS = 3
+CONTRAST = {"warmup": 0.0, "least_probability": 0.0}
 NUM_CLASSES = 11
 ADAPTER: TypeAdapter[MethodConfig] = TypeAdapter(MethodConfig)
 # Settings with which every term counts from the first step, also for a network that is sure of nothing.
 METHODS: dict[str, dict[str, Any]] = {
     "self_training": {"threshold": 0.0},
     "daformer": {"threshold": 0.0},
+    "pgpc": {"threshold": 0.0, "contrast": CONTRAST},
+    "pgpc_source_free": {"threshold": 0.0, "contrast": CONTRAST},
     "prn": {"refined_after": 0.3, "trusted": 0.0, "threshold": 0.0},
     "prn_source_free": {"refined_after": 0.3, "trusted": 0.0, "threshold": 0.0},
 }

@@ -19,9 +19,8 @@ from training.losses import nearest_labels
 from training.methods.category_contrast import CategoryContrast, ContrastConfig
 from training.methods.daformer import Daformer, SourceTermConfig, source_of
 from training.methods.method import Setting
-from training.methods.self_training import Mixed, SelfTraining, TeacherTermConfig, confident_share
-from training.methods.teacher import Taught
-from training.networks.network import NetworkOutput, upsample
+from training.methods.self_training import Mixed, SelfTraining, TeacherTermConfig, labels_and_weights
+from training.networks.network import NetworkOutput
 
 __all__ = ["Pgpc", "PgpcConfig", "PgpcSourceFree", "PgpcSourceFreeConfig"]
 
@@ -139,15 +138,6 @@ class PgpcSourceFree(SelfTraining):
         """Put back what `state` gave."""
         super().load_state(state)
         self.contrast.load_state(state)
-
-
-def labels_and_weights(
-    seen: NetworkOutput, hw: tuple[int, int], threshold: float, *, align_corners: bool
-) -> tuple[Tensor, Tensor]:
-    """What a teacher's output teaches at size `hw`: labels (N, *hw), and how much each pixel counts, (N, *hw)."""
-    confidence, labels = upsample(seen.logits, hw, align_corners=align_corners).softmax(dim=1).max(dim=1)
-    weights = confident_share(Taught(labels, confidence), threshold)[:, None, None]
-    return labels, weights.expand_as(confidence)
 
 
 def pasted_cells(mixed: Mixed, cells: Tensor) -> Tensor:

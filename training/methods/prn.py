@@ -21,8 +21,8 @@ from training.batch import SourceBatch, TargetBatch
 from training.losses import nearest_labels
 from training.methods.daformer import Daformer, SourceTermConfig, source_of
 from training.methods.method import Setting
-from training.methods.refiner import Refiner, RefinerConfig, unrefined
-from training.methods.self_training import Mixed
+from training.methods.refiner import Refiner, RefinerConfig
+from training.methods.self_training import Mixed, labels_and_weights
 from training.networks.network import NetworkOutput
 from training.refinement import trusted_labels
 
@@ -63,7 +63,7 @@ class Prn(Daformer):
         self._taught = self.teacher.output(weak)
         align_corners = self.student.align_corners
         if not self._refiner.is_used(self.teacher):
-            return unrefined(self._taught, hw, self._settings.threshold, align_corners=align_corners)
+            return labels_and_weights(self._taught, hw, self._settings.threshold, align_corners=align_corners)
         labels, noise = self._refiner.refine(self._taught, hw, align_corners=align_corners)
         return labels, (noise <= 0.5).float()
 

@@ -19,8 +19,8 @@ from torch import Tensor
 
 from training.batch import TargetBatch
 from training.methods.method import Setting
-from training.methods.refiner import Refiner, RefinerConfig, unrefined
-from training.methods.self_training import Mixed, SelfTraining, TeacherTermConfig
+from training.methods.refiner import Refiner, RefinerConfig
+from training.methods.self_training import Mixed, SelfTraining, TeacherTermConfig, labels_and_weights
 from training.methods.student import sums_by_taps
 from training.networks.network import NetworkOutput, SegmentationNetwork, scaled_hw, upsample
 from training.refinement import lifted_by_class, trusted_labels
@@ -63,7 +63,7 @@ class PrnSourceFree(SelfTraining):
         self._taught = self.teacher.output(weak)
         align_corners = self.student.align_corners
         if not self._refiner.is_used(self.teacher):
-            return unrefined(self._taught, hw, self._settings.threshold, align_corners=align_corners)
+            return labels_and_weights(self._taught, hw, self._settings.threshold, align_corners=align_corners)
         labels, noise = self._refiner.refine(self._taught, hw, align_corners=align_corners)
         floor = self._settings.kept_at_least
         return labels, lifted_by_class(1 - noise, labels, self._setting.num_classes, floor)

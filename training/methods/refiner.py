@@ -16,8 +16,7 @@ from training.global_batch_norm import by_global_batch
 from training.losses import nearest_labels
 from training.methods.class_balanced import Share
 from training.methods.method import Setting
-from training.methods.self_training import confident_share
-from training.methods.teacher import Taught, Teacher
+from training.methods.teacher import Teacher
 from training.networks.feature_channels import feature_channels
 from training.networks.network import NetworkOutput, upsample
 from training.networks.refinement import RefinementNetwork
@@ -25,7 +24,7 @@ from training.pixel_contrast import draw_anchors, pixel_contrast_loss
 from training.refinement import refinement_loss
 from training.spectral import swap_low_amplitude
 
-__all__ = ["Refiner", "RefinerConfig", "unrefined"]
+__all__ = ["Refiner", "RefinerConfig"]
 
 PROJECTED = 256
 # A pixel of less than this weight is held to be noise: no anchor.
@@ -40,7 +39,7 @@ class RefinerConfig(StrictModel):
     """Weight of what the refinement network learns, which it shares with no other term."""
     refined_after: Share = 0.2
     """Of the steps; before, the teacher's labels are taught as they are. 2,000 to 3,000 of 40,000 would be 0.06 (a
-    reading), too few of the 300 steps of a small run for the network to have learnt anything."""
+    reading), too few of 300: as measured once, it finds little noise before its 40th step."""
     swapped: tuple[HalfShare, HalfShare] = (0.05, 0.2)
     """How much of the spectrum of logits is another crop's: drawn between these for each, as in the paper."""
     trusted: Share = 0.9
@@ -64,12 +63,9 @@ class Refiner:
     def __init__(self, config: RefinerConfig, setting: Setting) -> None:
         self._config, self._compute = config, setting.compute
         num_features = feature_channels(setting.network)
-        with torch.random.fork_rng(devices=[]):
-            # The same in every process, and whatever was drawn before.
-            torch.manual_seed(0)
-            self.network = RefinementNetwork(num_features, setting.num_classes)
-            hidden = nn.Linear(num_features, PROJECTED)
-            self._projection = nn.Sequential(hidden, nn.ReLU(inplace=True), nn.Linear(PROJECTED, PROJECTED))
+        self.network = RefinementNetwork(num_features, setting.num_classes)
+        hidden = nn.Linear(num_features, PROJECTED)
+        self._projection = nn.Sequential(hidden, nn.ReLU(inplace=True), nn.Linear(PROJECTED, PROJECTED))
         self.heads = nn.ModuleDict({"refinement": self.network, "projection": self._projection})
         by_global_batch(setting.compute.place(self.heads), setting.compute)
         self._first_used = config.refined_after * setting.iterations
@@ -119,12 +115,3 @@ class Refiner:
         embeddings = F.normalize(projected.float(), dim=1)
         loss = pixel_contrast_loss(embeddings, labels.flatten()[places], temperature=self._config.temperature)
         return self._config.contrast * loss
-
-
-def unrefined(
-    taught: NetworkOutput, hw: tuple[int, int], threshold: float, *, align_corners: bool
-) -> tuple[Tensor, Tensor]:
-    """What self-training teaches: the teacher's labels (N, *hw), weighted by the crop's share of sure pixels."""
-    confidence, labels = upsample(taught.logits, hw, align_corners=align_corners).softmax(dim=1).max(dim=1)
-    weight = confident_share(Taught(labels, confidence), threshold)[:, None, None]
-    return labels, weight.expand_as(confidence)

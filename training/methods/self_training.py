@@ -21,9 +21,17 @@ from training.methods.method import Needs, Setting
 from training.methods.student import Student
 from training.methods.teacher import Taught, Teacher
 from training.mixing import class_mix, mask_blocks
-from training.networks.network import NetworkOutput, SegmentationNetwork
+from training.networks.network import NetworkOutput, SegmentationNetwork, upsample
 
-__all__ = ["Mixed", "SelfTraining", "SelfTrainingConfig", "TeacherTermConfig", "confident_share", "taught_loss"]
+__all__ = [
+    "Mixed",
+    "SelfTraining",
+    "SelfTrainingConfig",
+    "TeacherTermConfig",
+    "confident_share",
+    "labels_and_weights",
+    "taught_loss",
+]
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 
@@ -98,7 +106,7 @@ class SelfTraining:
         hw = (int(batch.pseudo_labels.shape[1]), int(batch.pseudo_labels.shape[2]))
         target_labels, weight = self.teach(batch.weak, hw)
         class_weights = self.class_weights.update(target_labels)
-        terms = {}
+        terms: dict[str, Tensor] = {}
         if self.config.mixed > 0:
             mixed = self.mix(batch, target_labels, weight)
             terms |= self.mixed_terms(self._student(mixed.images), mixed, class_weights)
@@ -149,6 +157,15 @@ class SelfTraining:
         """Put back what `state` gave."""
         self.teacher.load_state(state)
         self.class_weights.often = state["often"].to(self.class_weights.often)
+
+
+def labels_and_weights(
+    seen: NetworkOutput, hw: tuple[int, int], threshold: float, *, align_corners: bool
+) -> tuple[Tensor, Tensor]:
+    """What a teacher's output teaches at size `hw`: labels (N, *hw), and how much each pixel counts, (N, *hw)."""
+    confidence, labels = upsample(seen.logits, hw, align_corners=align_corners).softmax(dim=1).max(dim=1)
+    weights = confident_share(Taught(labels, confidence), threshold)[:, None, None]
+    return labels, weights.expand_as(confidence)
 
 
 def confident_share(taught: Taught, threshold: float) -> Tensor:
