@@ -24,7 +24,7 @@ from training.config import PseudoLabelConfig
 from training.data.frames import Frames
 from training.device import Compute
 from training.frame_network import FrameInput
-from training.networks.network import SegmentationNetwork, upsample
+from training.networks.network import SegmentationNetwork, scaled_hw, upsample
 
 __all__ = ["PseudoLabels", "frame_probs", "label_frame", "make_pseudo_labels", "read_map", "scaled_hw"]
 
@@ -148,10 +148,3 @@ def frame_probs(
             total = total + upsample(probs, frame_hw, align_corners=network.align_corners)
     assert isinstance(total, Tensor)
     return total / (len(scales) * len(views))
-
-
-def scaled_hw(network_hw: tuple[int, int], scale: float, multiple: int) -> tuple[int, int]:
-    """A size times a scale, both sides rounded to a multiple that the network takes, and at least 8 pixels."""
-    least = -(-8 // multiple)
-    height, width = (multiple * max(least, round(side * scale / multiple)) for side in network_hw)
-    return height, width

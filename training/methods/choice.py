@@ -21,6 +21,8 @@ from training.methods.ld import LabelDenoising, LabelDenoisingConfig
 from training.methods.max_square import MaxSquare, MaxSquareConfig
 from training.methods.method import Method, Setting
 from training.methods.pgpc import Pgpc, PgpcConfig
+from training.methods.prn import Prn, PrnConfig
+from training.methods.prn_source_free import PrnSourceFree, PrnSourceFreeConfig
 from training.methods.proda import PrototypeDenoising, PrototypeDenoisingConfig
 from training.methods.pseudo_label import PseudoLabelLearning, PseudoLabelLearningConfig
 from training.methods.self_training import SelfTraining, SelfTrainingConfig
@@ -47,6 +49,8 @@ MethodConfig: TypeAlias = Annotated[
     | LabelDenoisingConfig
     | MaxSquareConfig
     | PgpcConfig
+    | PrnConfig
+    | PrnSourceFreeConfig
     | PrototypeDenoisingConfig
     | PseudoLabelLearningConfig
     | SelfTrainingConfig
@@ -91,6 +95,10 @@ def build_method(config: MethodConfig, setting: Setting) -> Method[TargetBatch]:
             return MaxSquare(config, setting)
         case PgpcConfig():
             return Pgpc(config, setting)
+        case PrnConfig():
+            return Prn(config, setting)
+        case PrnSourceFreeConfig():
+            return PrnSourceFree(config, setting)
         case PrototypeDenoisingConfig():
             return PrototypeDenoising(config, setting)
         case PseudoLabelLearningConfig():

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-__all__ = ["NetworkOutput", "SegmentationNetwork", "upsample"]
+__all__ = ["NetworkOutput", "SegmentationNetwork", "scaled_hw", "upsample"]
 
 
 class NetworkOutput(NamedTuple):
@@ -38,6 +38,13 @@ class SegmentationNetwork(nn.Module):
         """Logits alone: what evaluation and the vehicle need."""
         output: NetworkOutput = self(image)
         return output.logits
+
+
+def scaled_hw(network_hw: tuple[int, int], scale: float, multiple: int) -> tuple[int, int]:
+    """A size times a scale, both sides rounded to a multiple that the network takes, and at least 8 pixels."""
+    least = -(-8 // multiple)
+    height, width = (multiple * max(least, round(side * scale / multiple)) for side in network_hw)
+    return height, width
 
 
 def upsample(logits: Tensor, hw: tuple[int, int], *, align_corners: bool = False) -> Tensor:
