@@ -36,7 +36,7 @@ def active_labels(distances: Tensor, anchors: Tensor, margin: float) -> Tensor:
     Args:
         distances: (N, C, h, w), squared; infinite where there is no anchor. No pixel is active with fewer than two.
         anchors: (C, D).
-        margin: in [0, 1].
+        margin: at least 0.
 
     Returns:
         (N, h, w) int64.

@@ -10,7 +10,7 @@ from torch import Tensor
 from runtime.labels import IGNORE_INDEX
 from training.prototypes import class_prototypes, prototype_similarity
 
-__all__ = ["bidirectional_losses", "class_quantiles", "contrast_loss", "dynamic_labels", "hybrid_labels"]
+__all__ = ["bidirectional_losses", "contrast_loss", "dynamic_labels", "hybrid_labels"]
 
 # The authors' value.
 TEMPERATURE = 0.1
@@ -64,40 +64,20 @@ def contrast_loss(features: Tensor, labels: Tensor, prototypes: Tensor) -> Tenso
     return (losses.sum(dim=(1, 2)) / is_counted.sum(dim=(1, 2)).clamp(min=1)).mean()
 
 
-def dynamic_labels(similarity: Tensor, thresholds: Tensor) -> Tensor:
-    """The most similar class where it is more similar than its threshold, else `IGNORE_INDEX`.
+def dynamic_labels(similarity: Tensor, threshold: float) -> Tensor:
+    """The most similar class where it is more similar than a threshold, else `IGNORE_INDEX`.
 
     Args:
         similarity: (N, C, h, w); -inf for absent classes.
-        thresholds: (C,).
+        threshold: a cosine.
 
     Returns:
         (N, h, w) int64.
     """
     best, labels = similarity.max(dim=1)
-    return torch.where(best > thresholds[labels], labels, IGNORE_INDEX)
+    return torch.where(best > threshold, labels, IGNORE_INDEX)
 
 
 def hybrid_labels(dynamic: Tensor, static: Tensor) -> Tensor:
     """Dynamic labels where there are any, else the static ones; both of one shape."""
     return torch.where(dynamic != IGNORE_INDEX, dynamic, static)
-
-
-def class_quantiles(similarity: Tensor, share: float) -> tuple[Tensor, Tensor]:
-    """The similarity that a share of the pixels nearest to each class exceed.
-
-    Args:
-        similarity: (N, C, h, w); -inf for absent classes.
-        share: in [0, 1].
-
-    Returns:
-        (C,) quantiles, 0 for classes that no pixel is nearest to, and (C,) int64, 1 for those that have one.
-    """
-    best, labels = similarity.max(dim=1)
-    labels = torch.where(best.isfinite(), labels, IGNORE_INDEX)
-    quantiles = torch.zeros(similarity.shape[1], device=similarity.device)
-    is_found = torch.zeros_like(quantiles, dtype=torch.int64)
-    for label in torch.unique(labels[labels != IGNORE_INDEX]).tolist():
-        quantiles[label] = best[labels == label].float().quantile(1 - share)
-        is_found[label] = 1
-    return quantiles, is_found

@@ -8,7 +8,6 @@ from torch import Tensor
 
 from training.bidirectional import (
     bidirectional_losses,
-    class_quantiles,
     contrast_loss,
     dynamic_labels,
     hybrid_labels,
@@ -78,24 +77,13 @@ def test_gradients_reach_the_prototypes_of_both_domains() -> None:
         assert features.grad.any()
 
 
-def test_pixels_more_similar_than_the_threshold_of_their_class_are_labelled() -> None:
-    similarity = torch.tensor([[[[0.9, 0.6, 0.1]], [[0.5, 0.7, -math.inf]]]])
-    found = dynamic_labels(similarity, torch.tensor([0.8, 0.75]))
-    assert found.tolist() == [[[0, 255, 255]]]
+def test_pixels_more_similar_than_the_threshold_are_labelled() -> None:
+    similarity = torch.tensor([[[[0.9, 0.6, 0.1, -math.inf]], [[0.5, 0.85, 0.8, -math.inf]]]])
+    assert dynamic_labels(similarity, 0.8).tolist() == [[[0, 1, 255, 255]]]
 
 
 def test_static_labels_stand_where_there_is_no_dynamic_one() -> None:
     assert hybrid_labels(labels(2, 255, 255), labels(1, 3, 255)).tolist() == [[[2, 3, 255]]]
-
-
-def test_quantile_is_of_the_pixels_nearest_to_a_class() -> None:
-    # Class 0 is nearest to pixels of 0.1 to 0.5, of which 0.4 is exceeded by a quarter of the way; class 2 to none.
-    nearest = torch.tensor([0.1, 0.2, 0.3, 0.4, 0.5, -0.9, -math.inf])
-    other = torch.tensor([-1.0, -1.0, -1.0, -1.0, -1.0, 0.7, -math.inf])
-    similarity = torch.stack([nearest, other, torch.full_like(other, -math.inf)])[None, :, None]
-    quantiles, is_found = class_quantiles(similarity, 0.25)
-    torch.testing.assert_close(quantiles, torch.tensor([0.4, 0.7, 0.0]))
-    assert is_found.tolist() == [1, 1, 0]
 
 
 @pytest.fixture

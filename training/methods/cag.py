@@ -39,8 +39,9 @@ class CategoryAnchorsConfig(LabelTermConfig):
     name: Literal["cag"]
     pull: NonNegativeFloat = 0.1
     """Weight of the squared distance to anchors, a mean over channels."""
-    margin: Share = 0.5
-    """How much nearer the nearest anchor has to be; see `training.anchors.active_labels`."""
+    margin: NonNegativeFloat = 1.0
+    """How much nearer the nearest anchor has to be; see `training.anchors.active_labels`. At 1 as much as the anchor
+    itself is."""
     start: Share = 0.1
     """Share of the steps before pixels become active."""
     momentum: Share = 0.99

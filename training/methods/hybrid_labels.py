@@ -6,13 +6,13 @@ Class means are of features before the projection, which is linear: they never f
 """
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import torch
-from pydantic import NonNegativeFloat
+from pydantic import Field, NonNegativeFloat
 from torch import Tensor
 
-from training.bidirectional import class_quantiles, dynamic_labels, hybrid_labels
+from training.bidirectional import dynamic_labels, hybrid_labels
 from training.class_weights import RareClassWeights
 from training.losses import importance_weighted_loss, information_maximisation_loss, nearest_labels
 from training.methods.class_balanced import RoundsConfig, Share
@@ -28,7 +28,7 @@ DIMENSIONS = 256
 
 
 class HybridConfig(RoundsConfig):
-    """BiCL. Weights are the authors'; the means' momentum and the admitted share, which no one gives, are our reading.
+    """BiCL. Weights are the authors'; the means' momentum and the threshold, which no one gives, are our reading.
 
     Static labels are CBST's alone, of a constant share, which is about the density that the paper reports; the
     authors' are the union of a tenth of each class and a tenth of each image, in ten rounds.
@@ -44,10 +44,10 @@ class HybridConfig(RoundsConfig):
     """Weight of the contrast of source pixels with target prototypes."""
     contrast_start: Share = 0.1
     """Share of the steps before contrast and dynamic labels begin: the authors' first round."""
-    admitted: Share = 0.3
-    """Of the pixels nearest to a class, those that get its label, by a running threshold of each class."""
+    threshold: Annotated[float, Field(ge=-1.0, le=1.0)] = 0.8
+    """Cosine to the nearest prototype above which a pixel gets its label."""
     momentum: Share = 0.99
-    """Of class means and thresholds."""
+    """Of class means."""
 
 
 class Labels(NamedTuple):
@@ -70,7 +70,6 @@ class HybridLabels:
         self.num_steps, self._first = 0, config.contrast_start * setting.iterations
         size = feature_channels(setting.network)
         self.projection = Projection(size, DIMENSIONS).to(compute.device)
-        self.thresholds = RunningMeans(setting.num_classes, 1, momentum=config.momentum, compute=compute)
         self.means = RunningMeans(setting.num_classes, size, momentum=config.momentum, compute=compute)
         self.class_weights = RareClassWeights(
             setting.num_classes, boost=config.rare_boost, device=compute.device, world=compute.world
@@ -87,7 +86,7 @@ class HybridLabels:
 
     @torch.no_grad()
     def label(self, features: Tensor, static: Tensor, prototypes: Tensor) -> Labels:
-        """Hybrid labels of target crops; they move the target's means and, once there are dynamic ones, thresholds.
+        """Hybrid labels of target crops, which also move the target's means.
 
         Args:
             features: (N, D, h, w), of the student.
@@ -98,9 +97,7 @@ class HybridLabels:
         labels = Labels(static, nearest_labels(static, cells_hw))
         if self.has_begun:
             similarity = prototype_similarity(self.projection.maps(features), self.projection(prototypes))
-            quantiles, is_found = class_quantiles(similarity, self.config.admitted)
-            self.thresholds.update(quantiles[:, None], is_found)
-            dynamic = dynamic_labels(similarity, self.thresholds.means[:, 0])
+            dynamic = dynamic_labels(similarity, self.config.threshold)
             labels = Labels(
                 hybrid_labels(nearest_labels(dynamic, pixels_hw), static), hybrid_labels(dynamic, labels.cells)
             )
@@ -114,13 +111,12 @@ class HybridLabels:
         return {"pseudo_label": weight * loss, "entropy": entropy * information_maximisation_loss(log_probs)}
 
     def state(self) -> dict[str, Tensor]:
-        """Means, thresholds, running class weights and the number of steps; the projection is a head."""
+        """Means, running class weights and the number of steps; the projection is a head."""
         own = {"steps": torch.tensor(self.num_steps), "often": self.class_weights.often}
-        return {**own, **self.means.state("target"), **self.thresholds.state("thresholds")}
+        return {**own, **self.means.state("target")}
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
         """Put back what `state` gave."""
         self.num_steps = int(state["steps"])
         self.class_weights.often = state["often"].to(self.class_weights.often)
         self.means.load_state("target", state)
-        self.thresholds.load_state("thresholds", state)
