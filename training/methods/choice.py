@@ -20,7 +20,7 @@ from training.methods.iapc import Iapc, IapcConfig
 from training.methods.ld import LabelDenoising, LabelDenoisingConfig
 from training.methods.max_square import MaxSquare, MaxSquareConfig
 from training.methods.method import Method, Setting
-from training.methods.pgpc import Pgpc, PgpcConfig
+from training.methods.pgpc import Pgpc, PgpcConfig, PgpcSourceFree, PgpcSourceFreeConfig
 from training.methods.prn import Prn, PrnConfig
 from training.methods.prn_source_free import PrnSourceFree, PrnSourceFreeConfig
 from training.methods.proda import PrototypeDenoising, PrototypeDenoisingConfig
@@ -49,6 +49,7 @@ MethodConfig: TypeAlias = Annotated[
     | LabelDenoisingConfig
     | MaxSquareConfig
     | PgpcConfig
+    | PgpcSourceFreeConfig
     | PrnConfig
     | PrnSourceFreeConfig
     | PrototypeDenoisingConfig
@@ -95,6 +96,8 @@ def build_method(config: MethodConfig, setting: Setting) -> Method[TargetBatch]:
             return MaxSquare(config, setting)
         case PgpcConfig():
             return Pgpc(config, setting)
+        case PgpcSourceFreeConfig():
+            return PgpcSourceFree(config, setting)
         case PrnConfig():
             return Prn(config, setting)
         case PrnSourceFreeConfig():
