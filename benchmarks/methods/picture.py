@@ -19,8 +19,10 @@ __all__ = ["write_picture"]
 
 WIDTH_INCHES, DPI = 12.0, 100
 ROW_INCHES, CURVES_INCHES, HEADING_INCHES = 0.33, 3.3, 1.35
-BLOCK_GAP = 0.6
+BLOCK_GAP = 1.0
 """Between blocks, in rows."""
+HEADING_ABOVE = 0.85
+"""Of a block's heading over its first row, in rows."""
 KEY = (
     "large dot: mean over seeds, bar: \N{PLUS-MINUS SIGN} their standard deviation, small dots: the seeds; diamond: no "
     "gradient step\nblue: as configured; brown: learns from labelled source frames too; *: a seed failed"
@@ -71,12 +73,13 @@ def _draw_dots(axes: Axes, figures: StudyFigures, blocks: Sequence[Block]) -> No
     """A row of dots per table row, its figures at the right edge, a line through the oracle's mean."""
     measure, places, titles, first = figures.measures[0], list[float](), list[str](), 0.0
     for block in blocks:
+        _draw_heading(axes, block, first - HEADING_ABOVE)
         for place, row in enumerate(_drawn(block)):
             _draw_row(axes, row, measure, first + place)
             places.append(first + place)
             titles.append(row.title)
         first += len(_drawn(block)) + BLOCK_GAP
-    # Room at the top for the oracle's name.
+    # Room at the top for a heading and the oracle's name.
     axes.set_ylim(places[-1] + 0.7, -1.1)
     axes.set_yticks(places, titles, fontsize=10)
     configured = next((row for block in blocks for row in block.rows if row.is_configured), None)
@@ -86,6 +89,13 @@ def _draw_dots(axes: Axes, figures: StudyFigures, blocks: Sequence[Block]) -> No
         _draw_oracle(axes, figures.oracle, measure)
     axes.set_xlabel(NAMES[measure], fontsize=10, color=INK)
     tidy(axes)
+
+
+def _draw_heading(axes: Axes, block: Block, place: float) -> None:
+    colour = SOURCE if any(row.needs_source for row in block.rows) else INK
+    axes.annotate(
+        block.heading, (0.005, place), xycoords=("axes fraction", "data"), va="center", fontsize=10, color=colour
+    )
 
 
 def _draw_oracle(axes: Axes, oracle: RowFigures, measure: str) -> None:
@@ -99,7 +109,7 @@ def _draw_oracle(axes: Axes, oracle: RowFigures, measure: str) -> None:
     # Left of its line: the figures of the rows stand to the right of all.
     axes.annotate(
         text,
-        (summary.mean, -0.85),
+        (summary.mean, -HEADING_ABOVE),
         xytext=(-6, 0),
         textcoords="offset points",
         ha="right",

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from benchmarks.methods.cells import Comparison
 from benchmarks.methods.config import MethodsConfig
+from benchmarks.methods.run_cell import run_cell
 from benchmarks.methods.tables import ALL
 from benchmarks.methods.workers import Share, run_cells, share_of
 from runtime.config import load_config
@@ -19,6 +20,7 @@ MakeRun = Callable[..., str]
 
 
 def comparison_in(folder: Path, make_run: MakeRun) -> Comparison:
+    folder.mkdir(exist_ok=True)
     config = load_config(Path(make_run(folder)), "training", TrainingConfig)
     found = Comparison.of("run", config, MethodsConfig())
     (found.folder / "cells").mkdir(parents=True)
@@ -44,6 +46,18 @@ def test_killed_process_is_a_failed_cell_and_closing_ends_the_others(make_run: M
         assert len(active_children()) >= 1
     assert active_children() == []
     assert list((comparison.folder / "cells").iterdir()) == []
+
+
+def test_cell_finds_what_it_finds_here_and_tells_what_it_cost(make_run: MakeRun, tmp_path: Path) -> None:
+    here, there = (comparison_in(tmp_path / name, make_run) for name in ("here", "there"))
+    ((_, result),) = run_cells([(there, there.cell(ALL, 0))], Share(workers=1, threads=1))
+    assert result.figures == run_cell(here, here.cell(ALL, 0)).figures
+    cost = result.cost
+    assert cost is not None
+    assert (cost.device, cost.threads, cost.seconds > 0, cost.step_seconds > 0) == ("cpu", 1, True, True)
+    # Torch alone takes more than 100 MiB.
+    assert cost.peak_mib > 100
+    assert "share of target statistics" in (there.cell(ALL, 0).config.output / "log.txt").read_text()
 
 
 def test_error_of_a_process_is_its_cells_reason_and_is_not_kept(make_run: MakeRun, tmp_path: Path) -> None:
