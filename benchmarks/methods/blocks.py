@@ -10,9 +10,10 @@ from benchmarks.methods.cells import Cell, Comparison
 from benchmarks.methods.gaps import placed
 from benchmarks.methods.resamples import Resamples, resampled_miou
 from benchmarks.methods.results import CellResult, Figures
+from benchmarks.methods.row import ALL, Row
 from benchmarks.methods.significance import Difference, differences
 from benchmarks.methods.summary import RowFigures, baseline_figures, measures, row_figures
-from benchmarks.methods.tables import ALL, Row, Table
+from benchmarks.methods.tables import Table
 
 __all__ = ["Block", "Study", "StudyFigures", "study_figures"]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.methods.config import MethodsConfig
-from benchmarks.methods.tables import Row
+from benchmarks.methods.row import Row
 from runtime.config import assign, validated
 from runtime.errors import ConfigError
 from training.config import AdaptationConfig, GivenSource, OptimizerConfig, TrainedSource, TrainingConfig

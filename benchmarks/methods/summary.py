@@ -6,7 +6,8 @@ from statistics import fmean, stdev
 from typing import Any
 
 from benchmarks.methods.results import CellResult, Cost, Figures
-from benchmarks.methods.tables import PUBLISHED_SOURCE, Row
+from benchmarks.methods.row import Row
+from benchmarks.methods.tables import PUBLISHED_SOURCE
 
 __all__ = ["NOTHING", "RowFigures", "Summary", "baseline_figures", "measures", "row_figures", "summarise"]
 

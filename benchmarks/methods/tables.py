@@ -9,22 +9,11 @@ from dataclasses import dataclass
 from typing import Any, assert_never
 
 from benchmarks.methods.config import MethodsConfig, TableName
+from benchmarks.methods.method_rows import METHODS
+from benchmarks.methods.row import ALL, Row
 from runtime.errors import ConfigError
 
-__all__ = ["ALL", "PUBLISHED_SOURCE", "Row", "Table", "build_tables"]
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One row: `changes` are dotted keys below `adaptation` with their values."""
-
-    title: str
-    changes: Mapping[str, Any]
-    published: float | None = None
-    setting: tuple[str, float] | None = None
-    """Name and value of the one weight that is varied, where the row is a point of a curve."""
-    note: str = ""
-    """What a reader has to know of it: a reading of the paper, or where it differs; shown below its table."""
+__all__ = ["PUBLISHED_SOURCE", "Table", "build_tables"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +38,6 @@ _NO_ENHANCED = {"method.enhanced": 0.0}
 _NO_PROTOTYPES = {**_NO_SYMMETRIC, **_NO_ENHANCED}
 _PROTOTYPES_ONLY = {**_NO_PSEUDO_LABELS, **_NO_INFORMATION}
 
-ALL = Row("all", {}, published=49.4)
 PUBLISHED_SOURCE = 36.6
 
 # The weights that stay are the configured ones: "P" is the weighted term with an importance of 1 everywhere.
@@ -82,19 +70,6 @@ VARIANTS = (
     Row("information 2, enhanced 0.5 (the code's)", {"method.information": 2.0, "method.enhanced": 0.5}),
     Row("no class weights (rare_boost 1)", {"method.rare_boost": 1.0}),
     Row("no target statistics (share 0)", {"statistics_share": 0.0}),
-)
-
-# Each with its own defaults; views, labels, batch-norm policy and schedule are those of the run file for all of them.
-METHODS = (
-    Row("TENT", {"method": {"name": "tent"}}),
-    Row("P", {"method": {"name": "pseudo_label"}}),
-    Row("CBST", {"method": {"name": "class_balanced"}}),
-    Row("CRST (MRKLD)", {"method": {"name": "class_balanced", "uniformity": 0.1}}),
-    Row("LD", {"method": {"name": "label_denoising"}}),
-    Row("MinEnt + P", {"method": {"name": "min_entropy"}}),
-    Row("MaxSquare + P", {"method": {"name": "max_square"}}),
-    Row("self-training (DAFormer, MIC)", {"method": {"name": "self_training"}}),
-    ALL,
 )
 
 

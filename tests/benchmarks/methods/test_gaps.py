@@ -2,8 +2,8 @@
 
 from benchmarks.methods.gaps import placed
 from benchmarks.methods.results import CellResult, Figures
+from benchmarks.methods.row import Row
 from benchmarks.methods.summary import NOTHING, RowFigures, Summary, baseline_figures, row_figures
-from benchmarks.methods.tables import Row
 
 
 def row(title: str, *values: float, is_oracle: bool = False) -> RowFigures:

@@ -11,8 +11,8 @@ from benchmarks.methods.cells import Cell, Comparison
 from benchmarks.methods.config import MethodsConfig, OracleConfig
 from benchmarks.methods.oracle import why_no_oracle
 from benchmarks.methods.results import CellResult
+from benchmarks.methods.row import ALL
 from benchmarks.methods.run_cell import run_cell
-from benchmarks.methods.tables import ALL
 from runtime.config import load_config
 from training.config import TrainingConfig
 

@@ -8,9 +8,10 @@ from benchmarks.methods.cells import Comparison
 from benchmarks.methods.gaps import placed
 from benchmarks.methods.markdown import markdown, summary_text
 from benchmarks.methods.results import CellResult, Cost, Figures
+from benchmarks.methods.row import ALL, Row
 from benchmarks.methods.significance import differences
 from benchmarks.methods.summary import baseline_figures, row_figures
-from benchmarks.methods.tables import ALL, Row, Table
+from benchmarks.methods.tables import Table
 
 DOCUMENT: dict[str, Any] = {"seeds": (0, 1, 2), "done": 3, "cells": 6, "failed": 1, "workers": 2, "note": "noted"}
 DOCUMENT["environment"] = {"threads": 4, "cpu": "a processor", "gpu": None}

@@ -13,8 +13,9 @@ from benchmarks.methods.cells import Comparison
 from benchmarks.methods.config import MethodsConfig
 from benchmarks.methods.picture import write_picture
 from benchmarks.methods.results import CellResult, Figures
+from benchmarks.methods.row import Row
 from benchmarks.methods.summary import baseline_figures, row_figures
-from benchmarks.methods.tables import Row, Table, build_tables
+from benchmarks.methods.tables import Table, build_tables
 
 METHOD = {"name": "iapc", "importance_weighted": 0.2, "information": 0.5, "symmetric": 0.04, "enhanced": 2.0}
 TABLES = build_tables(MethodsConfig(tables=("ablation", "sensitivity", "variants")), {"method": METHOD})

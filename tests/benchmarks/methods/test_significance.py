@@ -7,9 +7,9 @@ import pytest
 
 from benchmarks.methods.resamples import NUM_RESAMPLES, interval_of_frames, resampled_miou
 from benchmarks.methods.results import CellResult, Figures, write_counts
+from benchmarks.methods.row import Row
 from benchmarks.methods.significance import differences
 from benchmarks.methods.summary import RowFigures, baseline_figures, row_figures
-from benchmarks.methods.tables import Row
 
 
 def row(title: str, *values: float) -> RowFigures:

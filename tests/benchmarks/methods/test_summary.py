@@ -3,8 +3,8 @@
 import pytest
 
 from benchmarks.methods.results import CellResult, Figures
+from benchmarks.methods.row import Row
 from benchmarks.methods.summary import Summary, baseline_figures, row_figures, summarise
-from benchmarks.methods.tables import Row
 
 
 def result(seed: int, miou: float | None, *, failed: str | None = None, **iou: float | None) -> CellResult:

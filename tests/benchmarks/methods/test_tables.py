@@ -9,7 +9,8 @@ import pytest
 
 from benchmarks.methods.cells import Cell, Comparison
 from benchmarks.methods.config import MethodsConfig
-from benchmarks.methods.tables import ALL, Row, Table, build_tables
+from benchmarks.methods.row import ALL, Row
+from benchmarks.methods.tables import Table, build_tables
 from runtime.config import load_config
 from runtime.errors import ConfigError
 from training.config import AdaptationConfig, TrainingConfig

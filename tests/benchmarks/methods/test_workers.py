@@ -10,8 +10,8 @@ from pathlib import Path
 
 from benchmarks.methods.cells import Comparison
 from benchmarks.methods.config import MethodsConfig
+from benchmarks.methods.row import ALL
 from benchmarks.methods.run_cell import run_cell
-from benchmarks.methods.tables import ALL
 from benchmarks.methods.workers import Share, run_cells, share_of
 from runtime.config import load_config
 from training.config import TrainingConfig
