@@ -127,6 +127,9 @@ class AdaptationConfig(StrictModel):
     """Share of target batch-norm statistics blended in before anything is labelled; 0 is the paper's choice."""
     statistics_frames: PositiveInt = 200
     """Target frames, evenly spread, from which batch-norm statistics are estimated."""
+    balance: Share = 0.0
+    """Strength with which class frequencies are taken out of the network's predictions before anything is labelled; 0
+    is the paper's choice. See `training.balance`."""
     student_statistics: Literal["batch", "fixed"] = "batch"
     """Student normalises by the batch (the paper) or by the blended statistics."""
     settled_statistics: Literal["estimated", "running"] = "estimated"

@@ -7,6 +7,7 @@ shared by every run that agrees on them: a comparison of twenty variants labels 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,6 +16,7 @@ from torch import Tensor
 from runtime.command import progress, say
 from runtime.errors import ConfigError, DataError
 from runtime.files import writable_folder
+from training.balance import balance_classes
 from training.batch_norm import Statistics, blend, estimate_statistics, has_statistics, load_statistics, read_statistics
 from training.checkpoint import NetworkSpec, load_network, save_network
 from training.config import AdaptationConfig, TrainingConfig
@@ -73,6 +75,7 @@ def prepare(config: TrainingConfig, source: LoadedSource, compute: Compute, fold
         "model": config.model,
         "target": config.target.adapt,
         "statistics": [adaptation.statistics_share, adaptation.statistics_frames],
+        "balance": adaptation.balance,
         "pseudo_labels": adaptation.pseudo_labels,
     }
     folder = writable_folder(folder / fingerprint(settings, compute))
@@ -163,7 +166,7 @@ def _initial_network(
         return compute.place(network), spec
     share = config.statistics_share
     images = list(network_inputs(spec, frames, compute, limit=SCORED_FRAMES))
-    own, decided = read_statistics(source), {}
+    own, decided = read_statistics(source), dict[str, Any]()
     if not has_statistics(source):
         say("the network has no batch norm: there are no statistics to blend")
         share = 0.0
@@ -176,6 +179,9 @@ def _initial_network(
     if share > 0:
         load_statistics(source, blend(own, target, share))
     say(f"share of target statistics: {share} ({'chosen without labels' if decided else 'given'})")
+    if config.balance > 0:
+        offsets = balance_classes(source.eval(), images, compute, strength=config.balance)
+        decided["class_offsets"] = [round(offset, 3) for offset in offsets.tolist()]
     scored = score(source, images, compute).as_dict()
     spec = spec.with_provenance(statistics_share=share, **decided, scores_before=scored)
     save_network(path, source, spec)

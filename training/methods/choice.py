@@ -17,6 +17,7 @@ from training.methods.entropy import EntropyConfig, EntropyMinimisation
 from training.methods.fda import Fda, FdaConfig
 from training.methods.hcl import Hcl, HclConfig
 from training.methods.iapc import Iapc, IapcConfig
+from training.methods.iapc_plus import IapcPlus, IapcPlusConfig
 from training.methods.ld import LabelDenoising, LabelDenoisingConfig
 from training.methods.max_square import MaxSquare, MaxSquareConfig
 from training.methods.method import Method, Setting
@@ -46,6 +47,7 @@ MethodConfig: TypeAlias = Annotated[
     | FdaConfig
     | HclConfig
     | IapcConfig
+    | IapcPlusConfig
     | LabelDenoisingConfig
     | MaxSquareConfig
     | PgpcConfig
@@ -90,6 +92,8 @@ def build_method(config: MethodConfig, setting: Setting) -> Method[TargetBatch]:
             return Hcl(config, setting)
         case IapcConfig():
             return Iapc(config, setting)
+        case IapcPlusConfig():
+            return IapcPlus(config, setting)
         case LabelDenoisingConfig():
             return LabelDenoising(config, setting)
         case MaxSquareConfig():
