@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from runtime.command import say
+from runtime.errors import ConfigError
 from runtime.files import write_json
 from runtime.labels import LABEL_SPACES
 from runtime.metrics import ConfusionMatrix
 from training.adapt import adapted_path
+from training.balance import balance_classes
 from training.batch_norm import blend, has_statistics, load_statistics, read_statistics
 from training.checkpoint import NetworkSpec, load_network
 from training.config import TrainingConfig
@@ -21,7 +23,7 @@ from training.distributed import ALONE, World
 from training.evaluate import evaluate
 from training.networks.network import SegmentationNetwork
 from training.pictures import write_comparison
-from training.preparation import target_statistics
+from training.preparation import SCORED_FRAMES, network_inputs, target_statistics
 from training.source import factory_of, load_source
 
 __all__ = ["baselines", "report"]
@@ -31,9 +33,11 @@ FIGURES = {
     "BN replaced": "bn_miou",
     "BN half blended": "bn_half_miou",
     "BN as chosen": "bn_chosen_miou",
+    "balanced": "balanced_miou",
     "adapted": "adapted_miou",
 }
 SHARES = {"BN replaced": 1.0, "BN half blended": 0.5}
+BALANCE = 0.5
 # Published results on SYNTHIA come with a second mean, of the same predictions without wall, fence and pole.
 SECOND_MEANS = {"synthia16": ("miou13", LABEL_SPACES["synthia13"].names)}
 
@@ -49,9 +53,10 @@ def report(config: TrainingConfig, *, world: World = ALONE) -> dict[str, Any]:
 
     Returns:
         Key figures: `source_miou`, `bn_miou` (statistics replaced), `bn_half_miou` (half blended), `bn_chosen_miou`
-        (the share adaptation started from), `adapted_miou`; empty where the config names no test set. The `bn_` rows
-        are absent for a network without batch norm. In label space synthia16 each comes with a `_miou13`. All are
-        known to the first process alone.
+        (the share `adaptation.statistics_share` gives), `balanced_miou` (that, with class frequencies taken out),
+        `adapted_miou`; empty where the config names no test set. The `bn_` rows are absent for a network without
+        batch norm, `balanced_miou` for one without offsets to move. In label space synthia16 each comes with a
+        `_miou13`. All are known to the first process alone.
     """
     if config.target.test is None:
         say("no labelled target test set is configured: nothing to report against")
@@ -76,7 +81,8 @@ def report(config: TrainingConfig, *, world: World = ALONE) -> dict[str, Any]:
 def baselines(config: TrainingConfig, spec: NetworkSpec, compute: Compute) -> Iterator[tuple[str, SegmentationNetwork]]:
     """What needs no gradient step: the source network, and with shares of the target's statistics, by title.
 
-    It is one network, changed in place from one to the next: measure each before asking for the one after it.
+    It is one network, changed in place from one to the next: measure each before asking for the one after it. The last
+    has class frequencies taken out of its predictions, as strongly as the config says, or by half if it says nothing.
 
     Args:
         config: the run.
@@ -85,14 +91,20 @@ def baselines(config: TrainingConfig, spec: NetworkSpec, compute: Compute) -> It
     """
     source = compute.place(load_source(config).network)
     yield "source only", source
-    if not has_statistics(source):
+    frames = open_frames(config.target.adapt)
+    if has_statistics(source):
+        own = read_statistics(source)
+        target = target_statistics(source, spec, frames, compute, limit=config.adaptation.statistics_frames)
+        for title, share in {**SHARES, "BN as chosen": float(spec.provenance["statistics_share"])}.items():
+            load_statistics(source, blend(own, target, share))
+            yield title, source
+    images = list(network_inputs(spec, frames, compute, limit=SCORED_FRAMES))
+    try:
+        balance_classes(source.eval(), images, compute, strength=config.adaptation.balance or BALANCE)
+    except ConfigError as error:
+        say(f"there is no row of the balanced network: {error}")
         return
-    own = read_statistics(source)
-    limit = config.adaptation.statistics_frames
-    target = target_statistics(source, spec, open_frames(config.target.adapt), compute, limit=limit)
-    for title, share in {**SHARES, "BN as chosen": float(spec.provenance["statistics_share"])}.items():
-        load_statistics(source, blend(own, target, share))
-        yield title, source
+    yield "balanced", source
 
 
 def _write(path: Path, rows: Mapping[str, ConfusionMatrix], spec: NetworkSpec, picture: Path) -> dict[str, Any]:

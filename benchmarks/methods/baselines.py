@@ -51,6 +51,7 @@ def baselines_path(comparison: Comparison) -> Path:
         "model": config.model,
         "source": comparison.source_sha256,
         "statistics": [config.adaptation.statistics_share, config.adaptation.statistics_frames],
+        "balance": config.adaptation.balance,
     }
     return comparison.folder / "cells" / f"baselines_{fingerprint(settings, comparison.compute)}.json"
 

@@ -206,7 +206,7 @@ def test_rendered_streets_go_from_source_training_to_a_report(
     assert main(["adapt", str(path)]) == 0
     figures = json.loads(capsys.readouterr().out.splitlines()[-1])
     report = json.loads((tmp_path / "out/report.json").read_text())
-    assert list(report) == ["source only", "BN replaced", "BN half blended", "BN as chosen", "adapted"]
+    assert list(report) == ["source only", "BN replaced", "BN half blended", "BN as chosen", "balanced", "adapted"]
     assert figures["adapted_miou"] == report["adapted"]["miou"]
     assert all(0 <= row["miou"] <= 100 and len(row["iou"]) == 19 for row in report.values())
     assert leftovers(tmp_path / "out") == []

@@ -168,13 +168,13 @@ def test_ablation_stands_beside_the_rows_without_a_step(
     assert main(["methods", config]) == 0
     told = json.loads(capsys.readouterr().out.splitlines()[-1])
     figures = told["data"]["run"]
-    titles = ["source only", "BN replaced", "BN half blended", "BN as chosen"]
+    titles = ["source only", "BN replaced", "BN half blended", "BN as chosen", "balanced"]
     titles += ["P", "P+IA", "P+IA+IM", "PS", "PE", "PS+PE", "all", "oracle"]
     assert list(figures["ablation"]) == titles
     assert (told["cells"], told["done"]) == (8, 8)
     assert adapt_main(["adapt", config, "--set", "seed=3"]) == 0
     report = json.loads(capsys.readouterr().out.splitlines()[-1])
-    names = ("source_miou", "bn_miou", "bn_half_miou", "bn_chosen_miou")
+    names = ("source_miou", "bn_miou", "bn_half_miou", "bn_chosen_miou", "balanced_miou")
     assert [figures["ablation"][title] for title in titles[:4]] == [report[name] for name in names]
     assert figures["ablation"]["all"] == report["adapted_miou"]
     rows = rows_of(tmp_path, "ablation")
