@@ -73,7 +73,12 @@ def adapt(config: TrainingConfig, *, prepared_in: Path | None = None, world: Wor
         return found
     prepared = prepare(config, source, compute, prepared_in or config.output / "prepared")
     folder = writable_folder(config.output / "adapt" / mark)
-    student = train_on_target(prepared.network, prepared, config, compute, folder, mark)
+    is_same_domain = "is_same_domain" in prepared.spec.provenance
+    if is_same_domain:
+        say("the target looks like the source's own domain: the network is left as it is (adaptation.min_shift)")
+        student = prepared.network
+    else:
+        student = train_on_target(prepared.network, prepared, config, compute, folder, mark)
     spec = prepared.spec.with_provenance(
         made_by="adapt",
         settings=mark,
@@ -82,9 +87,11 @@ def adapt(config: TrainingConfig, *, prepared_in: Path | None = None, world: Wor
         adaptation=config.adaptation.model_dump(mode="json"),
     )
     if world.is_first:
-        spec = _settle(student, spec, prepared, config, compute)
+        if not is_same_domain:
+            _settle(student, spec, prepared, config, compute)
+        spec = _scored(student, spec, prepared, compute)
         save_network(path, student, spec)
-        (folder / "state.safetensors").unlink()
+        (folder / "state.safetensors").unlink(missing_ok=is_same_domain)
     world.wait()
     return read_network(path)[1].provenance
 
@@ -159,8 +166,8 @@ def train_on_target(
 
 def _settle(
     student: SegmentationNetwork, spec: NetworkSpec, prepared: Prepared, config: TrainingConfig, compute: Compute
-) -> NetworkSpec:
-    """Give the student the statistics it is deployed with; return the spec with its scores.
+) -> None:
+    """Give the student the statistics it is deployed with.
 
     While training by batch its running statistics were those of colour-changed crops, which no camera delivers;
     `settled_statistics: running` delivers them all the same, as the authors' code does.
@@ -170,6 +177,10 @@ def _settle(
     if is_estimated and has_statistics(student):
         limit = adaptation.statistics_frames
         load_statistics(student, target_statistics(student, spec, prepared.frames, compute, limit=limit))
+
+
+def _scored(student: SegmentationNetwork, spec: NetworkSpec, prepared: Prepared, compute: Compute) -> NetworkSpec:
+    """The spec with the student's label-free scores."""
     images = list(network_inputs(spec, prepared.frames, compute, limit=SCORED_FRAMES))
     scores = score(student, images, compute).as_dict()
     say(f"without labels, before: {spec.provenance['scores_before']}; after: {scores}")

@@ -4,7 +4,7 @@ All of it is a function of source network, target frames and a few settings, lie
 shared by every run that agrees on them: a comparison of twenty variants labels the target once.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,15 @@ from runtime.command import progress, say
 from runtime.errors import ConfigError, DataError
 from runtime.files import writable_folder
 from training.balance import balance_classes
-from training.batch_norm import Statistics, blend, estimate_statistics, has_statistics, load_statistics, read_statistics
+from training.batch_norm import (
+    Statistics,
+    blend,
+    estimate_statistics,
+    has_statistics,
+    load_statistics,
+    read_statistics,
+    statistics_distance,
+)
 from training.checkpoint import NetworkSpec, load_network, save_network
 from training.config import AdaptationConfig, TrainingConfig
 from training.data.frames import Frames
@@ -76,6 +84,7 @@ def prepare(config: TrainingConfig, source: LoadedSource, compute: Compute, fold
         "target": config.target.adapt,
         "statistics": [adaptation.statistics_share, adaptation.statistics_frames],
         "balance": adaptation.balance,
+        "min_shift": adaptation.min_shift,
         "pseudo_labels": adaptation.pseudo_labels,
     }
     folder = writable_folder(folder / fingerprint(settings, compute))
@@ -164,25 +173,43 @@ def _initial_network(
     if path.exists():
         network, spec = load_network(path, factory=factory_of(spec.model))
         return compute.place(network), spec
-    share = config.statistics_share
     images = list(network_inputs(spec, frames, compute, limit=SCORED_FRAMES))
-    own, decided = read_statistics(source), dict[str, Any]()
-    if not has_statistics(source):
-        say("the network has no batch norm: there are no statistics to blend")
-        share = 0.0
-    elif share == "auto":
-        target = target_statistics(source, spec, frames, compute, limit=config.statistics_frames)
-        share, scores = choose_share(source, images, source=own, target=target, compute=compute)
-        decided = {"shares_tried": {str(tried): found.as_dict() for tried, found in scores.items()}}
-    elif share > 0:
-        target = target_statistics(source, spec, frames, compute, limit=config.statistics_frames)
-    if share > 0:
-        load_statistics(source, blend(own, target, share))
-    say(f"share of target statistics: {share} ({'chosen without labels' if decided else 'given'})")
-    if config.balance > 0:
+    decided = _blend_statistics(source, spec, frames, images, config, compute)
+    if config.balance > 0 and "is_same_domain" not in decided:
         offsets = balance_classes(source.eval(), images, compute, strength=config.balance)
         decided["class_offsets"] = [round(offset, 3) for offset in offsets.tolist()]
     scored = score(source, images, compute).as_dict()
-    spec = spec.with_provenance(statistics_share=share, **decided, scores_before=scored)
+    spec = spec.with_provenance(**decided, scores_before=scored)
     save_network(path, source, spec)
     return source, spec
+
+
+def _blend_statistics(
+    source: SegmentationNetwork,
+    spec: NetworkSpec,
+    frames: Frames,
+    images: Sequence[Tensor],
+    config: AdaptationConfig,
+    compute: Compute,
+) -> dict[str, Any]:
+    """Blend target statistics into the network; what was decided, for its provenance.
+
+    `is_same_domain` is there, and nothing is blended, where the target is too near to be another domain.
+    """
+    if not has_statistics(source):
+        say("the network has no batch norm: there are no statistics to blend")
+        return {"statistics_share": 0.0}
+    share, own = config.statistics_share, read_statistics(source)
+    if share == 0.0 and config.min_shift == 0.0:
+        return {"statistics_share": 0.0}
+    target = target_statistics(source, spec, frames, compute, limit=config.statistics_frames)
+    decided: dict[str, Any] = {"shift": round(statistics_distance(own, target), 4)}
+    say(f"the target is {decided['shift']} from the source; from {config.min_shift} on it is another domain")
+    if decided["shift"] < config.min_shift:
+        return {**decided, "statistics_share": 0.0, "is_same_domain": True}
+    if share == "auto":
+        share, scores = choose_share(source, images, source=own, target=target, compute=compute)
+        decided["shares_tried"] = {str(tried): found.as_dict() for tried, found in scores.items()}
+    load_statistics(source, blend(own, target, share))
+    say(f"share of target statistics: {share} ({'chosen without labels' if 'shares_tried' in decided else 'given'})")
+    return {**decided, "statistics_share": share}

@@ -34,6 +34,7 @@ _PAPER: dict[str, Any] = {
     "pseudo_labels": {"scales": [0.75, 1.0, 1.25], "mirror": True},
     "statistics_share": 0.0,
     "statistics_frames": 200,
+    "min_shift": 0.0,
     "balance": 0.0,
     "student_statistics": "batch",
     "settled_statistics": "estimated",

@@ -143,7 +143,13 @@ def _second_run(
             "horizon": iterations,
         }
     )
-    kept = {"statistics_share": 0.0, "balance": 0.0, "student_statistics": "fixed", "clean_forward": None}
+    kept = {
+        "statistics_share": 0.0,
+        "min_shift": 0.0,
+        "balance": 0.0,
+        "student_statistics": "fixed",
+        "clean_forward": None,
+    }
     return config.model_copy(
         update={
             "source": GivenSource(kind="checkpoint", path=checkpoint),

@@ -15,8 +15,8 @@ import yaml
 
 from runtime.files import sha256_of
 from training.__main__ import main
-from training.batch_norm import blend, read_statistics
-from training.checkpoint import load_network, read_tensors, save_tensors
+from training.batch_norm import blend, load_statistics, read_statistics
+from training.checkpoint import load_network, read_tensors, save_network, save_tensors
 from training.data.layouts import folder_images
 from training.device import Compute
 from training.networks.config import DeepLabV2Config
@@ -169,6 +169,28 @@ def test_fixed_statistics_are_the_sources_with_the_targets_share_blended_in(
     found = read_statistics(load_network(tmp_path / "out/adapted.safetensors")[0])
     for name, statistics in expected.items():
         torch.testing.assert_close(found[name], statistics)
+
+
+def test_network_is_left_as_it_is_where_the_target_is_no_other_domain(
+    world: Path, tmp_path: Path, make_settings: MakeSettings, compute: Compute, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source, spec = load_network(world / "source.safetensors")
+    own = target_statistics(compute.place(source), spec, folder_images(world / "frames"), compute, limit=200)
+    load_statistics(source, own)
+    save_network(tmp_path / "source.safetensors", source, spec)
+    settings = make_settings(world, tmp_path / "out", balance=0.5)
+    settings["source"]["path"] = str(tmp_path / "source.safetensors")
+    path = tmp_path / "run.yaml"
+    path.write_text(yaml.safe_dump({"training": settings}))
+    assert main(["adapt", str(path)]) == 0
+    assert "the target looks like the source's own domain" in capsys.readouterr().err
+    adapted, spec = load_network(tmp_path / "out/adapted.safetensors")
+    for name, tensor in source.state_dict().items():
+        assert torch.equal(adapted.state_dict()[name], tensor), name
+    assert (spec.provenance["shift"], spec.provenance["statistics_share"]) == (0.0, 0.0)
+    assert main(["adapt", str(path), "--set", "adaptation.min_shift=0"]) == 0
+    changed = load_network(tmp_path / "out/adapted.safetensors")[0].state_dict()
+    assert any(not torch.equal(changed[name], tensor) for name, tensor in source.state_dict().items())
 
 
 def test_student_trained_by_batch_gets_the_statistics_of_clean_target_frames(

@@ -6,7 +6,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from training.batch_norm import blend, estimate_statistics, freeze_affine, load_statistics, read_statistics
+from training.batch_norm import (
+    blend,
+    estimate_statistics,
+    freeze_affine,
+    load_statistics,
+    read_statistics,
+    statistics_distance,
+)
 
 
 def one_layer(mean: float = 5.0, var: float = 9.0) -> nn.Sequential:
@@ -50,6 +57,17 @@ def test_blend_moves_mean_and_variance_by_the_target_share(share: float, mean: f
     target = {"layer": (torch.tensor([9.0]), torch.tensor([12.0]))}
     blended = blend(source, target, share)["layer"]
     assert [float(value) for value in blended] == [mean, var]
+
+
+def test_distance_is_in_the_sources_standard_deviations_over_channels_then_layers() -> None:
+    def statistics(*layers: tuple[list[float], list[float]]) -> dict[str, tuple[Tensor, Tensor]]:
+        return {str(place): (torch.tensor(mean), torch.tensor(var)) for place, (mean, var) in enumerate(layers)}
+
+    source = statistics(([0.0, 1.0], [4.0, 1.0]), ([5.0], [1.0]))
+    target = statistics(([1.0, 1.0], [16.0, 1.0]), ([5.0], [0.25]))
+    # Channels of the first layer: 1 / 2 + ln 2 and 0; of the second: ln 2.
+    assert statistics_distance(source, target) == pytest.approx((0.5 * (0.5 + 0.6931) + 0.6931) / 2, abs=1e-4)
+    assert statistics_distance(source, source) == 0.0
 
 
 def test_estimate_is_the_plain_average_over_batches() -> None:

@@ -74,7 +74,7 @@ def test_network_without_batch_norm_is_adapted_from_share_0_and_reported_without
     told = load_network(run_file.parent / "out/adapted.safetensors", factory=NAME)[1].provenance
     assert told["statistics_share"] == 0.0
     assert "shares_tried" not in told
-    assert list(json.loads((run_file.parent / "out/report.json").read_text())) == ["source only", "adapted"]
+    assert list(json.loads((run_file.parent / "out/report.json").read_text())) == ["source only", "balanced", "adapted"]
 
 
 def test_what_was_prepared_is_used_by_a_second_run(run_file: Path) -> None:
