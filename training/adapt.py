@@ -62,6 +62,7 @@ def adapt(config: TrainingConfig, *, prepared_in: Path | None = None, world: Wor
         "adaptation": config.adaptation,
         "target": config.target.adapt,
         "model": config.model,
+        "space": config.label_space,
         "seed": config.seed,
         "source": source.sha256,
     }

@@ -40,7 +40,7 @@ from training.pseudo_labels import PseudoLabels, make_pseudo_labels, scaled_hw
 from training.public_checkpoints.conventions import warn_of_convention
 from training.source import LoadedSource, factory_of, fingerprint
 
-__all__ = ["SCORED_FRAMES", "Prepared", "network_inputs", "prepare", "target_statistics"]
+__all__ = ["SCORED_FRAMES", "Prepared", "initial_settings", "network_inputs", "prepare", "target_statistics"]
 
 SCORED_FRAMES = 32
 FRAMES_PER_BATCH = 4
@@ -65,6 +65,18 @@ class Prepared:
         return maps
 
 
+def initial_settings(config: TrainingConfig) -> dict[str, Any]:
+    """What, besides source network and target frames, decides the network that adaptation starts from."""
+    adaptation = config.adaptation
+    return {
+        "model": config.model,
+        "space": config.label_space,
+        "statistics": [adaptation.statistics_share, adaptation.statistics_frames],
+        "min_shift": adaptation.min_shift,
+        "balance": adaptation.balance,
+    }
+
+
 def prepare(config: TrainingConfig, source: LoadedSource, compute: Compute, folder: Path) -> Prepared:
     """Make, or find in a folder below `folder`, what adaptation starts from.
 
@@ -79,12 +91,9 @@ def prepare(config: TrainingConfig, source: LoadedSource, compute: Compute, fold
         )
     adaptation = config.adaptation
     settings = {
+        **initial_settings(config),
         "source": source.sha256,
-        "model": config.model,
         "target": config.target.adapt,
-        "statistics": [adaptation.statistics_share, adaptation.statistics_frames],
-        "balance": adaptation.balance,
-        "min_shift": adaptation.min_shift,
         "pseudo_labels": adaptation.pseudo_labels,
     }
     folder = writable_folder(folder / fingerprint(settings, compute))

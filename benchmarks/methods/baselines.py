@@ -12,7 +12,7 @@ from runtime.files import write_text
 from training.data.open import open_labelled_frames
 from training.evaluate import evaluate
 from training.label_free import score
-from training.preparation import SCORED_FRAMES, network_inputs, prepare
+from training.preparation import SCORED_FRAMES, initial_settings, network_inputs, prepare
 from training.report import baselines
 from training.source import fingerprint, load_source
 
@@ -47,11 +47,9 @@ def baselines_path(comparison: Comparison) -> Path:
     """Where the rows without a gradient step lie once they are measured."""
     config = comparison.config
     settings = {
+        **initial_settings(config),
         "target": config.target,
-        "model": config.model,
         "source": comparison.source_sha256,
-        "statistics": [config.adaptation.statistics_share, config.adaptation.statistics_frames],
-        "balance": config.adaptation.balance,
     }
     return comparison.folder / "cells" / f"baselines_{fingerprint(settings, comparison.compute)}.json"
 

@@ -15,6 +15,7 @@ from runtime.config import assign, validated
 from runtime.errors import ConfigError
 from training.config import AdaptationConfig, GivenSource, OptimizerConfig, TrainedSource, TrainingConfig
 from training.device import Compute, choose_compute
+from training.preparation import initial_settings
 from training.source import fingerprint, load_source, source_path
 
 __all__ = ["Cell", "Comparison"]
@@ -119,8 +120,7 @@ class Comparison:
             colour_jitter=COLOUR_JITTER,
             checkpoint_every=adaptation.checkpoint_every,
         )
-        statistics = [adaptation.statistics_share, adaptation.statistics_frames]
-        settings = {**self._shared_settings(seed), "oracle": learning, "statistics": statistics}
+        settings = {**self._shared_settings(seed), **initial_settings(self.config), "oracle": learning}
         mark = fingerprint(settings, self.compute)
         return Cell(mark, self._config_of(mark, seed), {}, f"{self.name}: oracle, seed {seed}", learning)
 
@@ -136,6 +136,7 @@ class Comparison:
         return {
             "target": self.config.target,
             "model": self.config.model,
+            "space": self.config.label_space,
             "seed": seed,
             "source": self.source_sha256,
         }

@@ -18,8 +18,8 @@ from benchmarks.tables import text_table
 __all__ = ["markdown", "summary_text"]
 
 PUBLISHED_NOTE = (
-    "The column *published* is the paper's (arXiv 2306.01598): mIoU of GTA5 -> Cityscapes with DeepLabV2-ResNet-101, "
-    "single runs. It is another benchmark and another network: compare the order of rows with it, not the values."
+    "The column *published* is each paper's own: mIoU of GTA5 -> Cityscapes, single runs, as a rule with "
+    "DeepLabV2-ResNet-101. It is another benchmark and another network: compare the order of rows with it, not values."
 )
 SIGNIFICANCE_NOTE = (
     "Differences are of equal seeds, from the row with the highest mean, which is chosen by the same figures and "

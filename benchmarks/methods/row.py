@@ -20,5 +20,5 @@ class Row:
     """What a reader has to know of it: a reading of the paper, or where it differs; shown below its table."""
 
 
-# The method as configured, which stands in every table.
+# The method as configured, which stands in every table; published is IAPC's.
 ALL = Row("all", {}, published=49.4)

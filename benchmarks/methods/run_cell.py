@@ -13,7 +13,7 @@ import torch
 from benchmarks.methods.cells import Cell, Comparison
 from benchmarks.methods.oracle import learn_from_labels
 from benchmarks.methods.results import CellResult, Cost, Counts, Figures, delete_network, measured, write_counts
-from runtime.errors import TrainingError
+from runtime.errors import DataError, TrainingError
 from runtime.files import writable_folder, write_text
 from training.adapt import adapt, adapted_path
 from training.checkpoint import load_network
@@ -21,7 +21,7 @@ from training.data.open import open_labelled_frames
 from training.device import Compute
 from training.evaluate import evaluate
 from training.preparation import prepare
-from training.source import factory_of, load_source
+from training.source import factory_of, load_source, source_path
 
 __all__ = ["run_cell"]
 
@@ -36,7 +36,8 @@ def run_cell(comparison: Comparison, cell: Cell) -> CellResult:
             provenance = adapt(cell.config, prepared_in=comparison.prepared)
         else:
             provenance = learn_from_labels(comparison, cell, cell.oracle)
-        cost = None if is_there else _cost(cell, comparison.compute, time.perf_counter() - started)
+        is_learnt = cell.oracle is not None or "is_same_domain" not in provenance
+        cost = None if is_there or not is_learnt else _cost(cell, comparison.compute, time.perf_counter() - started)
         figures = _measure(comparison, cell, provenance["scores_after"])
         found = {"figures": figures, "cost": cost, "statistics_share": provenance["statistics_share"]}
     except TrainingError as error:
@@ -49,8 +50,14 @@ def run_cell(comparison: Comparison, cell: Cell) -> CellResult:
 
 def _prepare(comparison: Comparison, cell: Cell) -> None:
     """Make what the cell starts from, one cell after another: those that start from the same find it made."""
+    source = load_source(cell.config)
+    if source.sha256 != comparison.source_sha256:
+        raise DataError(
+            f"{source_path(cell.config)} was replaced while methods are compared: its hash is {source.sha256[:12]}, "
+            f"and all other cells start from {comparison.source_sha256[:12]}; put that network back, or start again"
+        )
     with _alone(writable_folder(comparison.prepared) / "lock"):
-        prepared = prepare(cell.config, load_source(cell.config), comparison.compute, comparison.prepared)
+        prepared = prepare(cell.config, source, comparison.compute, comparison.prepared)
         form = cell.config.adaptation.method.needs.importance
         if cell.oracle is None and form is not None:
             prepared.importance(form, comparison.compute)

@@ -71,9 +71,10 @@ def _difference(
         why_not = "no seed changes either"
     elif len(common) < 2:
         why_not = "a single seed in common"
+    elif (tested := paired_t(values)) is not None:
+        return Difference(row.title, leader.title, len(common), mean, *tested, None, frames)
     else:
-        interval, p = paired_t(values)
-        return Difference(row.title, leader.title, len(common), mean, interval, p, None, frames)
+        why_not = "the same with every seed"
     return Difference(row.title, leader.title, len(common), mean, interval_of_frames=frames, why_not=why_not)
 
 

@@ -9,13 +9,16 @@ __all__ = ["CONFIDENCE", "holm", "paired_t", "t_quantile", "t_tail"]
 CONFIDENCE = 0.95
 
 
-def paired_t(values: Sequence[float]) -> tuple[tuple[float, float], float]:
-    """95 % interval of the mean of two differences or more, and the two-sided p of its being zero."""
+def paired_t(values: Sequence[float]) -> tuple[tuple[float, float], float] | None:
+    """95 % interval of the mean of two differences or more, and the two-sided p of its being zero.
+
+    None where all are the same: of values that never change nothing can be said of others.
+    """
     mean, error = fmean(values), stdev(values) / math.sqrt(len(values))
+    if error == 0:
+        return None
     freedom = len(values) - 1
     margin = error * t_quantile(freedom)
-    if error == 0:
-        return (mean, mean), 0.0 if mean else 1.0
     return (mean - margin, mean + margin), t_tail(abs(mean) / error, freedom)
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, assert_never
 
 from benchmarks.methods.config import MethodsConfig, TableName
-from benchmarks.methods.method_rows import METHODS
+from benchmarks.methods.method_rows import method_rows
 from benchmarks.methods.row import ALL, Row
 from runtime.errors import ConfigError
 
@@ -106,7 +106,7 @@ def _built_in(name: TableName, config: MethodsConfig, adaptation: Mapping[str, A
         case "variants":
             return Table(name, "Variants of the forms", VARIANTS)
         case "methods":
-            return Table(name, "Methods", METHODS, has_baselines=True, is_ranked=True)
+            return Table(name, "Methods", method_rows(adaptation["method"]["name"]), has_baselines=True, is_ranked=True)
         case _:
             assert_never(name)
 

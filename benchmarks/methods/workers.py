@@ -75,6 +75,9 @@ def run_cells(tasks: Sequence[Task], share: Share) -> Generator[tuple[Task, Cell
 
 
 def _start(task: Task, slot: int, threads: int) -> SpawnProcess:
+    # Before the process is there, which may die before it can: what it leaves behind is never another run's.
+    writable_folder(task[1].config.output)
+    _log_path(task[1]).write_bytes(b"")
     process = get_context("spawn").Process(target=_work, args=(*task, slot, threads))
     # Ctrl-C reaches every process of a terminal: the first ends the others, which need not say what hit them.
     kept = signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -113,8 +116,7 @@ def _log_path(cell: Cell) -> Path:
 def _work(comparison: Comparison, cell: Cell, slot: int, threads: int) -> None:
     """All that the process of a cell does; what it would tell a person goes into a file."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    writable_folder(cell.config.output)
-    with _log_path(cell).open("wb") as log:
+    with _log_path(cell).open("ab") as log:
         os.dup2(log.fileno(), 1)
         os.dup2(log.fileno(), 2)
     torch.set_num_threads(threads)

@@ -175,7 +175,7 @@ def test_ablation_stands_beside_the_rows_without_a_step(
     assert adapt_main(["adapt", config, "--set", "seed=3"]) == 0
     report = json.loads(capsys.readouterr().out.splitlines()[-1])
     names = ("source_miou", "bn_miou", "bn_half_miou", "bn_chosen_miou", "balanced_miou")
-    assert [figures["ablation"][title] for title in titles[:4]] == [report[name] for name in names]
+    assert [figures["ablation"][title] for title in titles[:5]] == [report[name] for name in names]
     assert figures["ablation"]["all"] == report["adapted_miou"]
     rows = rows_of(tmp_path, "ablation")
     gain = rows["PE"]["values"]["miou"]["3"] - rows["source only"]["summary"]["miou"]["mean"]
