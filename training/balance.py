@@ -68,9 +68,10 @@ def _classifier_bias(network: SegmentationNetwork, image: Tensor, *, num_classes
     for layer in reversed(list(head.modules())):
         if not isinstance(layer, nn.Conv2d | nn.Linear) or layer.bias is None or len(layer.bias) != num_classes:
             continue
+        kept = layer.bias.clone()
         layer.bias += 1.0
         moved = network.logits(image).float() - expected
-        layer.bias -= 1.0
+        layer.bias.copy_(kept)
         if torch.allclose(moved, torch.ones_like(moved), atol=1e-2):
             return layer.bias
     raise ConfigError(

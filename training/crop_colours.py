@@ -15,7 +15,7 @@ _BLUR = v2.RandomApply([v2.GaussianBlur(kernel_size=9, sigma=(0.15, 1.15))], p=0
 
 
 def jitter(crops: Tensor) -> Tensor:
-    """Four of five crops with other brightness, contrast, saturation and hue, each by up to a fifth.
+    """Each crop, with probability 0.8, with other brightness, contrast, saturation and hue, each by up to a fifth.
 
     Args:
         crops: (N, H, W, 3) uint8.
@@ -24,7 +24,7 @@ def jitter(crops: Tensor) -> Tensor:
 
 
 def blur(crops: Tensor) -> Tensor:
-    """Every other crop blurred.
+    """Each crop blurred with probability 0.5.
 
     Args:
         crops: (N, H, W, 3) uint8, at least 5 pixels high and wide.

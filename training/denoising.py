@@ -10,8 +10,8 @@ from torch import Tensor
 
 __all__ = ["assignment_logits", "denoised_labels", "symmetric_loss"]
 
-# Distances smaller than the first have a gradient without bound; a class further than the second has no share.
-NEAREST, FURTHEST = 1e-6, 1e4
+# A distance of 0 has a gradient without bound; a class without a prototype is as far away as can be told from others.
+NEAREST, FURTHEST = 1e-3, 1e4
 # What stands for the logarithm of 0 in the reverse cross-entropy; the authors' value.
 LOG_ZERO = math.log(1e-4)
 
@@ -23,7 +23,7 @@ def assignment_logits(squared_distances: Tensor, temperature: float) -> Tensor:
         squared_distances: (N, C, h, w), infinite for classes without a prototype.
         temperature: in the features' unit.
     """
-    return -squared_distances.clamp(NEAREST, FURTHEST**2).sqrt() / temperature
+    return -squared_distances.clamp(NEAREST**2, FURTHEST**2).sqrt() / temperature
 
 
 def denoised_labels(probs: Tensor, assignment: Tensor, *, align_corners: bool = False) -> Tensor:

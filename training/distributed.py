@@ -119,7 +119,9 @@ class World:
         """
         if self.size == 1:
             return network
-        return DistributedDataParallel(network, static_graph=True)
+        # Buffers are the same already, and a broadcast before a second forward pass of a step would change what the
+        # first one keeps for its gradients.
+        return DistributedDataParallel(network, static_graph=True, broadcast_buffers=False)
 
 
 ALONE = World()

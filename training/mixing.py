@@ -6,6 +6,8 @@ What is drawn comes from torch's generator, which the trainer seeds for every st
 import torch
 from torch import Tensor
 
+from runtime.labels import IGNORE_INDEX
+
 __all__ = ["class_mix", "mask_blocks"]
 
 
@@ -13,14 +15,14 @@ def class_mix(labels: Tensor) -> Tensor:
     """Which pixels of each crop are pasted onto another: half of the classes it shows (ClassMix, WACV 2021).
 
     Args:
-        labels: (N, H, W) train ids of N crops.
+        labels: (N, H, W) train ids of N crops; pixels without a label are not pasted.
 
     Returns:
         (N, H, W) bool; of k classes in a crop, those of (k + 1) // 2 drawn at random.
     """
     pasted = torch.zeros_like(labels, dtype=torch.bool)
     for mask, label in zip(pasted, labels, strict=True):
-        present = torch.unique(label)
+        present = torch.unique(label[label != IGNORE_INDEX])
         chosen = present[torch.randperm(len(present), device="cpu").to(present.device)[: (len(present) + 1) // 2]]
         mask |= torch.isin(label, chosen)
     return pasted

@@ -22,7 +22,7 @@ from torch.profiler import record_function
 from torch.utils.data import Dataset
 
 from runtime.command import progress
-from runtime.errors import CheckpointError, TrainingError
+from runtime.errors import CheckpointError, ConfigError, TrainingError
 from runtime.files import write_text
 from training.batch import Batch
 from training.batches import load_batches
@@ -147,8 +147,13 @@ def training_step(
 
     Returns:
         The weighted terms by name, of this process's part of the batch.
+
+    Raises:
+        ConfigError: the method has no term.
     """
     terms = method.losses(batch)
+    if not terms:
+        raise ConfigError("all weights of adaptation.method are 0, and there is nothing to learn; set one of them")
     values = {name: float(term.detach()) for name, term in terms.items()}
     require_finite(values)
     with record_function("backward"):
@@ -254,9 +259,11 @@ def _restore(method: Method[Item], optimizer: optim.Optimizer, scaler: torch.amp
     for name, parameter in _named_parameters(method):
         state = _below(f"optimizer/{name}/", tensors)
         if state:
-            # In the parameter's memory order: fused optimisers walk all of a parameter's tensors in one.
+            # In the parameter's memory order: fused optimisers walk all of a parameter's tensors in one. They count
+            # their steps where the parameter is.
             optimizer.state[parameter] = {
-                k: v if k == "step" else torch.empty_like(parameter).copy_(v) for k, v in state.items()
+                k: v.to(parameter.device) if k == "step" else torch.empty_like(parameter).copy_(v)
+                for k, v in state.items()
             }
     scaler.load_state_dict(json.loads(metadata["scaler"]))
     return int(metadata["step"])

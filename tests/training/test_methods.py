@@ -234,3 +234,11 @@ def test_iapc_plus_learns_no_label_where_there_is_none(setting: Setting, batch: 
     unlabelled = batch._replace(pseudo_labels=torch.full_like(batch.pseudo_labels, 255))
     assert float(method_of(setting, "iapc_plus").losses(unlabelled)["mixed"].detach()) == 0.0
     assert "mixed" not in method_of(setting, "iapc_plus", mixed=0.0).losses(batch)
+
+
+def test_iapc_plus_needs_to_know_the_classifier_it_keeps(setting: Setting) -> None:
+    setting.network.head = ""
+    with pytest.raises(ConfigError, match=r"iapc_plus keeps the classifier, .* set is_classifier_frozen to false"):
+        method_of(setting, "iapc_plus")
+    method = method_of(setting, "iapc_plus", is_classifier_frozen=False)
+    assert method.student.get_parameter("classifier.0.bias").requires_grad

@@ -13,6 +13,11 @@ def test_half_of_the_classes_of_each_crop_are_pasted_whole() -> None:
     assert pasted[1].all()
 
 
+def test_pixels_without_a_label_are_never_pasted() -> None:
+    labels = torch.tensor([[[255, 1], [255, 255]], [[255, 255], [255, 255]]])
+    assert torch.equal(class_mix(labels), labels == 1)
+
+
 def test_every_class_is_pasted_at_times() -> None:
     torch.manual_seed(0)
     labels = torch.arange(4).view(1, 2, 2)

@@ -1,8 +1,8 @@
 """The source-free port of BiCL (Lee et al., ECCV 2022); our own, the paper has none. See `training.methods.bicl`.
 
 Nothing comes with the source network. Class means of the source are those of its features on target crops, where the
-class-balanced labels of the first round, its surest pixels, say what they show: gathered in the first steps, then
-frozen. Both normalise by the batch, so that the student's features are comparable.
+class-balanced labels, with the default settings those of the first round, its surest pixels, say what they show:
+gathered in the first steps, then frozen. Both normalise by the batch, so that the student's features are comparable.
 
 Without source images a prototype rho_S of the step is the frozen mean mu_S itself, and full calibration would give
 mu_S + (mu_T - mu_S) = mu_T: the target's own mean, with nothing left of the source. Calibration is therefore partial,

@@ -15,7 +15,6 @@ import torch
 from pydantic import NonNegativeFloat, PositiveFloat
 from torch import Tensor
 
-from runtime.labels import IGNORE_INDEX
 from training.batch import SourceBatch, TargetBatch
 from training.batch_norm import use_batch_statistics
 from training.crop_colours import blur, jitter
@@ -80,7 +79,7 @@ class Daformer(SelfTraining):
             weights: (N, H, W), how much each pixel of them counts.
         """
         source = source_of(batch)
-        pasted = class_mix(source.labels) & (source.labels != IGNORE_INDEX)
+        pasted = class_mix(source.labels)
         return Mixed(
             blur(torch.where(pasted[..., None], jitter(source.images), batch.student)),
             torch.where(pasted, source.labels, labels),

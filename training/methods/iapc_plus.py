@@ -2,8 +2,8 @@
 
 What measurements on other pairs of domains left of IAPC, and what they added:
 - The classifier is kept as the source made it (SHOT, Liang et al., ICML 2020): features have to come to it.
-- Predictions become sure, and class frequencies stay those of the network it starts from, which `adaptation.balance`
-  should have balanced: entropy alone drifts to the frequent classes, and a uniform prior suits no street.
+- Predictions become sure, and class frequencies stay near those of the offline labels, of a network that
+  `adaptation.balance` should have balanced: entropy alone drifts to frequent classes, a uniform prior suits no street.
 - Labels of the surest pixels of each class, made anew in rounds from the student, are learnt on crops whose colours are
   changed and which are mixed class by class. Without classes weighted: the start has balanced them.
 Importance, prototypes and the memory network brought nothing on top.
@@ -18,12 +18,14 @@ from pydantic import Field, NonNegativeFloat, PositiveInt
 from torch import Tensor
 
 from runtime.config import StrictModel
+from runtime.errors import ConfigError
 from runtime.labels import IGNORE_INDEX
 from training.batch import TargetBatch
 from training.losses import information_maximisation_loss
 from training.methods.loss_method import StudentMethod
 from training.methods.method import Needs, Rounds, Setting
 from training.mixing import class_mix
+from training.networks.network import SegmentationNetwork
 
 __all__ = ["IapcPlus", "IapcPlusConfig", "frequency_divergence"]
 
@@ -59,15 +61,18 @@ class IapcPlus(StudentMethod):
     Args:
         config: weights.
         setting: what it starts from; batch-norm scales and offsets learn too.
+
+    Raises:
+        ConfigError: the classifier is to be kept, and the network names none.
     """
 
     def __init__(self, config: IapcPlusConfig, setting: Setting) -> None:
+        if config.is_classifier_frozen:
+            _freeze_classifier(setting.network)
         super().__init__(setting, is_affine_frozen=False)
         self._config, self._world = config, setting.compute.world
         self._wanted = setting.class_prior
         self._frequencies = setting.class_prior.clone()
-        if config.is_classifier_frozen and self.student.head:
-            self.student.get_submodule(self.student.head).requires_grad_(False)
 
     def losses(self, batch: TargetBatch) -> dict[str, Tensor]:
         """`information`, `diversity` and `mixed`."""
@@ -99,6 +104,15 @@ class IapcPlus(StudentMethod):
     def load_state(self, state: Mapping[str, Tensor]) -> None:
         """Put back what `state` gave."""
         self._frequencies = state["frequencies"].to(self._frequencies)
+
+
+def _freeze_classifier(network: SegmentationNetwork) -> None:
+    if not network.head:
+        raise ConfigError(
+            "adaptation.method iapc_plus keeps the classifier, and the network does not say which of its modules that "
+            "is; name it (`head`), or set is_classifier_frozen to false"
+        )
+    network.get_submodule(network.head).requires_grad_(False)
 
 
 def frequency_divergence(frequencies: Tensor, running: Tensor, wanted: Tensor) -> Tensor:

@@ -109,10 +109,15 @@ class SelfTraining:
         terms: dict[str, Tensor] = {}
         if self.config.mixed > 0:
             mixed = self.mix(batch, target_labels, weight)
-            terms |= self.mixed_terms(self._student(mixed.images), mixed, class_weights)
+            output = self._student(mixed.images)
+            terms |= self.mixed_terms(output, mixed, class_weights)
+            terms |= self._student.likeness(mixed.images, output)
         if self.config.masked > 0:
             images = mask_blocks(batch.student, share=self.config.masked_share, block=self.config.masked_block)
-            log_probs = self._student.log_probs(self._student(images), hw)
+            output = self._student(images)
+            if self.config.mixed == 0:
+                terms |= self._student.likeness(images, output)
+            log_probs = self._student.log_probs(output, hw)
             terms["masked"] = self.config.masked * taught_loss(log_probs, target_labels, weight, class_weights)
         return terms
 
