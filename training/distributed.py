@@ -119,8 +119,7 @@ class World:
         """
         if self.size == 1:
             return network
-        # Buffers are the same already, and a broadcast before a second forward pass of a step would change what the
-        # first one keeps for its gradients.
+        # Buffers are the same already: batch norm is that of all processes.
         return DistributedDataParallel(network, static_graph=True, broadcast_buffers=False)
 
 
