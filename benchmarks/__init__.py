@@ -1,1 +1,1 @@
-"""Measures bundles against their peers, in the same run and on the same frames."""
+"""Measures bundles and methods against their peers, in the same run and on the same frames."""

@@ -93,7 +93,7 @@ SourceConfig = Annotated[TrainedSource | GivenSource, Field(discriminator="kind"
 
 
 class TargetConfig(StrictModel):
-    """Target frames. Only `test` may have labels, and only the report reads them."""
+    """Target frames. Labels of `test` are read by reports, those of `adapt` by the oracle of `benchmarks methods` alone."""
 
     adapt: FramesConfig
     test: FramesConfig | None = None

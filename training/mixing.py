@@ -29,7 +29,9 @@ def class_mix(labels: Tensor) -> Tensor:
 
 
 def mask_blocks(images: Tensor, *, share: float, block: int) -> Tensor:
-    """Crops with square blocks set to 0, each with probability `share` (masked image consistency, CVPR 2023).
+    """Crops with square blocks made black, each with probability `share` (masked image consistency, CVPR 2023).
+
+    The authors set normalised input to 0, the mean colour.
 
     Args:
         images: (N, H, W, 3) uint8.

@@ -1,4 +1,7 @@
-"""Which labelled frame comes next: one that shows a rare class (rare-class sampling, DAFormer, CVPR 2022)."""
+"""Which labelled frame comes next: one that shows a rare class (rare-class sampling, DAFormer, CVPR 2022).
+
+The authors also redraw the crop until it shows the class; here it is drawn as for every method.
+"""
 
 from functools import cached_property
 

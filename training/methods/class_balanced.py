@@ -22,7 +22,10 @@ Share = Annotated[float, Field(ge=0.0, le=1.0)]
 
 
 class RoundsConfig(LabelTermConfig):
-    """Rounds of class-balanced labels; the defaults are the authors' first three of their rounds."""
+    """Rounds of class-balanced labels; the defaults are the authors' first three of their rounds.
+
+    Published methods begin every round with a learning rate of its own; here one schedule runs through all of them.
+    """
 
     rounds: PositiveInt = 3
     share: Share = 0.2
