@@ -93,7 +93,7 @@ SourceConfig = Annotated[TrainedSource | GivenSource, Field(discriminator="kind"
 
 
 class TargetConfig(StrictModel):
-    """Target frames. Labels of `test` are read by reports, those of `adapt` by the oracle of `benchmarks methods` alone."""
+    """Target frames. Labels of `test` are read by reports alone, those of `adapt` by the oracle of `benchmarks methods`."""
 
     adapt: FramesConfig
     test: FramesConfig | None = None
