@@ -93,7 +93,7 @@ SourceConfig = Annotated[TrainedSource | GivenSource, Field(discriminator="kind"
 
 
 class TargetConfig(StrictModel):
-    """Target frames. Labels of `test` are read by reports alone, those of `adapt` by the oracle of `benchmarks methods`."""
+    """Target frames. Reports read labels of `test` alone, the oracle of `benchmarks methods` those of `adapt`."""
 
     adapt: FramesConfig
     test: FramesConfig | None = None
