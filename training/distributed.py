@@ -119,8 +119,7 @@ class World:
         """
         if self.size == 1:
             return network
-        # Buffers are the same already: batch norm is that of all processes.
-        return DistributedDataParallel(network, static_graph=True, broadcast_buffers=False)
+        return DistributedDataParallel(network, static_graph=True)
 
 
 ALONE = World()
