@@ -168,7 +168,7 @@ def test_sigterm_in_mid_frame_still_publishes_that_frame(
 def test_page_metrics_and_shared_memory_are_there_while_it_serves(start: Start) -> None:
     name = f"iapc-test-{os.getpid()}"
     served = start("live={port: 0}", "drift={}", f"sinks=[{{kind: ring, name: {name}}}]")
-    served.until(lambda: "ready after" in served.told)
+    served.until(lambda: "ready after" in served.told and re.search(r"live view http://\S+\s", served.told) is not None)
     (url,) = re.findall(r"live view (http://\S+)", served.told)
     with urllib.request.urlopen(f"{url.rstrip('/')}/metrics", timeout=30) as answer:
         assert b"iapc_health_state" in answer.read()
