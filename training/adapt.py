@@ -74,7 +74,7 @@ def adapt(config: TrainingConfig, *, prepared_in: Path | None = None, world: Wor
         return found
     prepared = prepare(config, source, compute, prepared_in or config.output / "prepared")
     folder = writable_folder(config.output / "adapt" / mark)
-    is_same_domain = "is_same_domain" in prepared.spec.provenance
+    is_same_domain = bool(prepared.spec.provenance["is_same_domain"])
     if is_same_domain:
         say("the target looks like the source's own domain: the network is left as it is (adaptation.min_shift)")
         student = prepared.network

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from runtime.labels import IGNORE_INDEX
 
-__all__ = ["class_mix", "mask_blocks"]
+__all__ = ["class_mix", "mask_blocks", "mix_with_next"]
 
 
 def class_mix(labels: Tensor) -> Tensor:
@@ -26,6 +26,16 @@ def class_mix(labels: Tensor) -> Tensor:
         chosen = present[torch.randperm(len(present), device="cpu").to(present.device)[: (len(present) + 1) // 2]]
         mask |= torch.isin(label, chosen)
     return pasted
+
+
+def mix_with_next(pasted: Tensor, crops: Tensor) -> Tensor:
+    """What is pasted of each crop, and for the rest the next crop of the batch; the first follows the last.
+
+    Args:
+        pasted: (N, H, W) bool.
+        crops: images (N, H, W, 3), or labels or weights (N, H, W).
+    """
+    return torch.where(pasted[..., None] if crops.dim() == 4 else pasted, crops, crops.roll(-1, 0))
 
 
 def mask_blocks(images: Tensor, *, share: float, block: int) -> Tensor:

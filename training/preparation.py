@@ -184,7 +184,7 @@ def _initial_network(
         return compute.place(network), spec
     images = list(network_inputs(spec, frames, compute, limit=SCORED_FRAMES))
     decided = _blend_statistics(source, spec, frames, images, config, compute)
-    if config.balance > 0 and "is_same_domain" not in decided:
+    if config.balance > 0 and not decided["is_same_domain"]:
         offsets = balance_classes(source.eval(), images, compute, strength=config.balance)
         decided["class_offsets"] = [round(offset, 3) for offset in offsets.tolist()]
     scored = score(source, images, compute).as_dict()
@@ -203,22 +203,25 @@ def _blend_statistics(
 ) -> dict[str, Any]:
     """Blend target statistics into the network; what was decided, for its provenance.
 
-    `is_same_domain` is there, and nothing is blended, where the target is too near to be another domain.
+    With `is_same_domain` the target is too near to be another domain, and nothing is blended.
     """
+    # Said in any case: the source network may have been adapted itself, and tells what was decided then.
+    nothing = {"statistics_share": 0.0, "is_same_domain": False}
     if not has_statistics(source):
         say("the network has no batch norm: there are no statistics to blend")
-        return {"statistics_share": 0.0}
+        return nothing
     share, own = config.statistics_share, read_statistics(source)
     if share == 0.0 and config.min_shift == 0.0:
-        return {"statistics_share": 0.0}
+        say("share of target statistics: 0.0 (given)")
+        return nothing
     target = target_statistics(source, spec, frames, compute, limit=config.statistics_frames)
     decided: dict[str, Any] = {"shift": round(statistics_distance(own, target), 4)}
     say(f"the target is {decided['shift']} from the source; from {config.min_shift} on it is another domain")
     if decided["shift"] < config.min_shift:
-        return {**decided, "statistics_share": 0.0, "is_same_domain": True}
+        return {**nothing, **decided, "is_same_domain": True}
     if share == "auto":
         share, scores = choose_share(source, images, source=own, target=target, compute=compute)
         decided["shares_tried"] = {str(tried): found.as_dict() for tried, found in scores.items()}
     load_statistics(source, blend(own, target, share))
     say(f"share of target statistics: {share} ({'chosen without labels' if 'shares_tried' in decided else 'given'})")
-    return {**decided, "statistics_share": share}
+    return {**nothing, **decided, "statistics_share": share}

@@ -55,6 +55,7 @@ class CellResult(StrictModel):
     """None where the network was there already: its training was of a run that ended before it was evaluated."""
     statistics_share: float | None = None
     figures: Figures | None = None
+    is_network_kept: bool = False
     failed: str | None = None
     """Why there are no figures; on disk only where the same would happen again. Delete the file to try again."""
 
@@ -67,6 +68,7 @@ class CellResult(StrictModel):
             changes=cell.changes,
             iterations=learnt.iterations,
             source_sha256=comparison.source_sha256,
+            is_network_kept=comparison.methods.keep_networks,
             **found,
         )
 
@@ -86,13 +88,16 @@ def read_results(tasks: Sequence[tuple[Comparison, Cell]]) -> dict[Path, CellRes
             found[path] = CellResult.model_validate_json(path.read_bytes())
         except ValidationError as error:
             raise DataError(f"{path} is not the result of a cell ({error}); delete it to run the cell again") from error
-        delete_network(comparison, cell, found[path])
+        delete_network(cell, found[path])
     return found
 
 
-def delete_network(comparison: Comparison, cell: Cell, result: CellResult) -> None:
-    """After the result is on disk, never before: a kill in between costs disk space until the next run, not a cell."""
-    if result.failed is None and not comparison.methods.keep_networks:
+def delete_network(cell: Cell, result: CellResult) -> None:
+    """Unless its own run was to keep it; after the result is on disk, never before.
+
+    A kill in between costs disk space until the next run, not a cell.
+    """
+    if result.failed is None and not result.is_network_kept:
         adapted_path(cell.config).unlink(missing_ok=True)
 
 

@@ -36,7 +36,7 @@ def run_cell(comparison: Comparison, cell: Cell) -> CellResult:
             provenance = adapt(cell.config, prepared_in=comparison.prepared)
         else:
             provenance = learn_from_labels(comparison, cell, cell.oracle)
-        is_learnt = cell.oracle is not None or "is_same_domain" not in provenance
+        is_learnt = cell.oracle is not None or not provenance["is_same_domain"]
         cost = None if is_there or not is_learnt else _cost(cell, comparison.compute, time.perf_counter() - started)
         figures = _measure(comparison, cell, provenance["scores_after"])
         found = {"figures": figures, "cost": cost, "statistics_share": provenance["statistics_share"]}
@@ -44,7 +44,7 @@ def run_cell(comparison: Comparison, cell: Cell) -> CellResult:
         found = {"failed": str(error)}
     result = CellResult.of(comparison, cell, **found)
     write_text(comparison.result_path(cell), result.model_dump_json(indent=2) + "\n")
-    delete_network(comparison, cell, result)
+    delete_network(cell, result)
     return result
 
 

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from training.batch_norm import read_statistics
+from training.checkpoint import save_network
 from training.config import TrainingConfig
 from training.device import Compute
 from training.networks.network import SegmentationNetwork
@@ -80,6 +81,26 @@ def test_share_is_blended_into_the_network_and_told(prepare_for: MakePrepared) -
     source, half, target = (read_statistics(prepared.network)["stem.1"][0] for prepared in ends)
     torch.testing.assert_close(half, (source + target) / 2)
     assert not torch.equal(source, target)
+
+
+@pytest.mark.parametrize("min_shift", [0.0, 0.001])
+def test_what_was_decided_for_the_source_network_does_not_count_again(
+    prepare_for: MakePrepared,
+    world: Path,
+    tmp_path: Path,
+    make_settings: Callable[..., Any],
+    compute: Compute,
+    min_shift: float,
+) -> None:
+    left = prepare_for(min_shift=100.0)
+    assert left.spec.provenance["is_same_domain"] is True
+    save_network(tmp_path / "left.safetensors", left.network, left.spec)
+    settings = make_settings(world, tmp_path / "out", **FAST, min_shift=min_shift)
+    settings["source"] = {"kind": "checkpoint", "path": str(tmp_path / "left.safetensors")}
+    config = TrainingConfig.model_validate(settings)
+    again = prepare(config, load_source(config), compute, tmp_path / "again")
+    assert again.spec.provenance["is_same_domain"] is False
+    assert again.spec.provenance["statistics_share"] == 0.5
 
 
 def test_forms_of_importance_lie_side_by_side(prepare_for: MakePrepared, compute: Compute) -> None:

@@ -20,10 +20,9 @@ from training.batch import TargetBatch
 from training.bidirectional import bidirectional_losses
 from training.losses import information_maximisation_loss, nearest_labels
 from training.methods.hybrid_labels import HybridConfig, HybridLabels
+from training.methods.loss_method import StudentMethod
 from training.methods.method import Needs, Setting
 from training.methods.source_loss import source_loss
-from training.methods.student import Student
-from training.networks.network import SegmentationNetwork
 from training.prototypes import class_prototypes
 from training.running_means import RunningMeans
 
@@ -43,7 +42,7 @@ class BiclConfig(HybridConfig):
         return replace(super().needs, source=True)
 
 
-class Bicl:
+class Bicl(StudentMethod):
     """See the module.
 
     Args:
@@ -57,14 +56,8 @@ class Bicl:
         self._source_means = RunningMeans(
             setting.num_classes, self._labels.means.means.shape[1], momentum=config.momentum, compute=setting.compute
         )
-        self._student = Student(setting)
+        super().__init__(setting)
         self.heads = torch.nn.ModuleDict({"projection": self._labels.projection})
-        self._clean: Tensor | None = None
-
-    @property
-    def student(self) -> SegmentationNetwork:
-        """The network that is trained."""
-        return self._student.network
 
     def losses(self, batch: TargetBatch) -> dict[str, Tensor]:
         """`source`, `source_entropy`, `pseudo_label` and `entropy`; later also `forwards` and `backwards`."""
@@ -100,7 +93,7 @@ class Bicl:
 
     def after_step(self) -> None:
         """Show the student its clean crops, where there are any."""
-        self._student.show(self._clean)
+        super().after_step()
         self._labels.count_step()
 
     def state(self) -> dict[str, Tensor]:

@@ -27,8 +27,9 @@ from training.bidirectional import contrast_loss
 from training.global_batch_norm import by_global_batch
 from training.losses import nearest_labels
 from training.methods.hybrid_labels import HybridConfig, HybridLabels
+from training.methods.loss_method import StudentMethod
 from training.methods.method import Needs, Setting
-from training.methods.student import Student, sums_by_taps
+from training.methods.student import sums_by_taps
 from training.networks.network import SegmentationNetwork
 from training.prototypes import class_prototypes
 from training.running_means import RunningMeans
@@ -50,7 +51,7 @@ class BiclSourceFreeConfig(HybridConfig):
         return replace(super().needs, weak=True)
 
 
-class BiclSourceFree:
+class BiclSourceFree(StudentMethod):
     """See the module.
 
     Args:
@@ -65,14 +66,8 @@ class BiclSourceFree:
         self._labels = HybridLabels(config, setting)
         size = self._labels.means.means.shape[1]
         self._source_means = RunningMeans(setting.num_classes, size, momentum=1.0, compute=setting.compute)
-        self._student = Student(setting)
+        super().__init__(setting)
         self.heads = torch.nn.ModuleDict({"projection": self._labels.projection})
-        self._clean: Tensor | None = None
-
-    @property
-    def student(self) -> SegmentationNetwork:
-        """The network that is trained."""
-        return self._student.network
 
     def losses(self, batch: TargetBatch) -> dict[str, Tensor]:
         """The weighted terms `pseudo_label` and `entropy`; once the means are gathered, `forwards` and `backwards`."""
@@ -115,7 +110,7 @@ class BiclSourceFree:
 
     def after_step(self) -> None:
         """Show the student its clean crops, where there are any."""
-        self._student.show(self._clean)
+        super().after_step()
         self._labels.count_step()
 
     def state(self) -> dict[str, Tensor]:

@@ -21,12 +21,12 @@ from training.batch import TargetBatch
 from training.class_weights import RareClassWeights
 from training.losses import importance_weighted_loss, nearest_labels
 from training.methods.class_balanced import Share
+from training.methods.loss_method import StudentMethod
 from training.methods.method import Needs, Setting
 from training.methods.pseudo_label import LabelTermConfig
 from training.methods.source_loss import source_loss
-from training.methods.student import Student
 from training.networks.feature_channels import feature_channels
-from training.networks.network import NetworkOutput, SegmentationNetwork
+from training.networks.network import NetworkOutput
 from training.prototypes import class_prototypes
 from training.running_means import RunningMeans
 
@@ -53,7 +53,7 @@ class CategoryAnchorsConfig(LabelTermConfig):
         return replace(super().needs, source=True)
 
 
-class CategoryAnchors:
+class CategoryAnchors(StudentMethod):
     """See the module.
 
     Args:
@@ -66,17 +66,10 @@ class CategoryAnchors:
         self._num_steps, self._first = 0, config.start * setting.iterations
         size = feature_channels(setting.network)
         self._anchors = RunningMeans(setting.num_classes, size, momentum=config.momentum, compute=compute)
-        self._student = Student(setting)
-        self.heads = torch.nn.Module()
+        super().__init__(setting)
         self.class_weights = RareClassWeights(
             setting.num_classes, boost=config.rare_boost, device=compute.device, world=compute.world
         )
-        self._clean: Tensor | None = None
-
-    @property
-    def student(self) -> SegmentationNetwork:
-        """The network that is trained."""
-        return self._student.network
 
     def losses(self, batch: TargetBatch) -> dict[str, Tensor]:
         """The weighted terms `source` and `source_pull`; with active pixels also `pseudo_label` and `pull`."""
@@ -110,7 +103,7 @@ class CategoryAnchors:
 
     def after_step(self) -> None:
         """Show the student its clean crops, where there are any."""
-        self._student.show(self._clean)
+        super().after_step()
         self._num_steps += 1
 
     def state(self) -> dict[str, Tensor]:

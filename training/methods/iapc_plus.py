@@ -24,7 +24,7 @@ from training.batch import TargetBatch
 from training.losses import information_maximisation_loss
 from training.methods.loss_method import StudentMethod
 from training.methods.method import Needs, Rounds, Setting
-from training.mixing import class_mix
+from training.mixing import class_mix, mix_with_next
 from training.networks.network import SegmentationNetwork
 
 __all__ = ["IapcPlus", "IapcPlusConfig", "frequency_divergence"]
@@ -91,8 +91,7 @@ class IapcPlus(StudentMethod):
 
     def _mixed(self, images: Tensor, labels: Tensor) -> Tensor:
         pasted = class_mix(labels)
-        images = torch.where(pasted[..., None], images, images.roll(-1, 0))
-        labels = torch.where(pasted, labels, labels.roll(-1, 0))
+        images, labels = mix_with_next(pasted, images), mix_with_next(pasted, labels)
         hw = (int(labels.shape[1]), int(labels.shape[2]))
         log_probs = self._student.log_probs(self._student(images), hw)
         return F.nll_loss(log_probs, labels, ignore_index=IGNORE_INDEX, reduction="none").mean()

@@ -21,7 +21,7 @@ from training.methods.method import Needs, Rounds, Setting
 from training.methods.pseudo_label import PseudoLabelLearning
 from training.methods.self_training import confident_share, taught_loss
 from training.methods.teacher import Teacher
-from training.mixing import class_mix
+from training.mixing import class_mix, mix_with_next
 
 __all__ = ["LabelDenoising", "LabelDenoisingConfig", "negative_loss"]
 
@@ -74,10 +74,7 @@ class LabelDenoising(PseudoLabelLearning):
         taught = self._teacher.teach(batch.weak, hw)
         weights = confident_share(taught, CONFIDENT)[:, None, None].expand_as(taught.confidence)
         pasted = class_mix(taught.labels)
-        images, labels, weights = (
-            torch.where(pasted[..., None] if one.dim() == 4 else pasted, one, one.roll(-1, 0))
-            for one in (batch.student, taught.labels, weights)
-        )
+        images, labels, weights = (mix_with_next(pasted, one) for one in (batch.student, taught.labels, weights))
         output = self._student(images)
         loss = taught_loss(
             self._student.log_probs(output, hw), labels, weights, self.class_weights.update(taught.labels)

@@ -42,7 +42,41 @@ class PgpcSourceFreeConfig(TeacherTermConfig):
     contrast: ContrastConfig = ContrastConfig()
 
 
-class Pgpc(Daformer):
+class Contrasting(SelfTraining):
+    """Self-training whose teacher is remembered for the contrast, whatever the mixed crops are made of.
+
+    Args:
+        config: weights.
+        setting: what it starts from.
+    """
+
+    def __init__(self, config: PgpcConfig | PgpcSourceFreeConfig, setting: Setting) -> None:
+        self.contrast = CategoryContrast(config.contrast, setting, config.ema_momentum)
+        super().__init__(config, setting)
+        self.heads: nn.Module = self.contrast.projection
+        self._seen: NetworkOutput | None = None
+
+    def teach(self, weak: Tensor, hw: tuple[int, int]) -> tuple[Tensor, Tensor]:
+        """As self-training does; what the teacher saw is kept for the contrast."""
+        self._seen = self.teacher.output(weak)
+        return labels_and_weights(self._seen, hw, self.config.threshold, align_corners=self.student.align_corners)
+
+    def after_step(self) -> None:
+        """Move the teacher and its projection."""
+        super().after_step()
+        self.contrast.follow(self.teacher.num_steps)
+
+    def state(self) -> dict[str, Tensor]:
+        """That of self-training, and what is remembered for the contrast."""
+        return {**super().state(), **self.contrast.state()}
+
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        """Put back what `state` gave."""
+        super().load_state(state)
+        self.contrast.load_state(state)
+
+
+class Pgpc(Contrasting, Daformer):
     """See the module.
 
     Args:
@@ -51,21 +85,13 @@ class Pgpc(Daformer):
     """
 
     def __init__(self, config: PgpcConfig, setting: Setting) -> None:
-        self.contrast = CategoryContrast(config.contrast, setting, config.ema_momentum)
         super().__init__(config, setting)
-        self.heads: nn.Module = self.contrast.projection
         self._batch: TargetBatch | None = None
-        self._seen: NetworkOutput | None = None
 
     def losses(self, batch: TargetBatch) -> dict[str, Tensor]:
         """The terms of DAFormer, and after the warm-up `contrast`."""
         self._batch = batch
         return super().losses(batch)
-
-    def teach(self, weak: Tensor, hw: tuple[int, int]) -> tuple[Tensor, Tensor]:
-        """As self-training does; what the teacher saw is kept for the contrast."""
-        self._seen = self.teacher.output(weak)
-        return labels_and_weights(self._seen, hw, self.config.threshold, align_corners=self.student.align_corners)
 
     def mixed_terms(self, output: NetworkOutput, mixed: Mixed, class_weights: Tensor) -> dict[str, Tensor]:
         """The terms `mixed` and, after the warm-up, `contrast` of target pixels that nothing was pasted onto."""
@@ -81,39 +107,9 @@ class Pgpc(Daformer):
         anchors = torch.where(pasted_cells(mixed, anchors), IGNORE_INDEX, anchors)
         return {**terms, "contrast": self.contrast.loss(output.features, anchors)}
 
-    def after_step(self) -> None:
-        """Move the teacher and its projection."""
-        super().after_step()
-        self.contrast.follow(self.teacher.num_steps)
 
-    def state(self) -> dict[str, Tensor]:
-        """That of self-training, and what is remembered for the contrast."""
-        return {**super().state(), **self.contrast.state()}
-
-    def load_state(self, state: Mapping[str, Tensor]) -> None:
-        """Put back what `state` gave."""
-        super().load_state(state)
-        self.contrast.load_state(state)
-
-
-class PgpcSourceFree(SelfTraining):
-    """See the module.
-
-    Args:
-        config: weights.
-        setting: what it starts from.
-    """
-
-    def __init__(self, config: PgpcSourceFreeConfig, setting: Setting) -> None:
-        self.contrast = CategoryContrast(config.contrast, setting, config.ema_momentum)
-        super().__init__(config, setting)
-        self.heads: nn.Module = self.contrast.projection
-        self._seen: NetworkOutput | None = None
-
-    def teach(self, weak: Tensor, hw: tuple[int, int]) -> tuple[Tensor, Tensor]:
-        """As self-training does; what the teacher saw is kept for the contrast."""
-        self._seen = self.teacher.output(weak)
-        return labels_and_weights(self._seen, hw, self.config.threshold, align_corners=self.student.align_corners)
+class PgpcSourceFree(Contrasting):
+    """See the module, and `Contrasting`."""
 
     def mixed_terms(self, output: NetworkOutput, mixed: Mixed, class_weights: Tensor) -> dict[str, Tensor]:
         """The terms `mixed` and, after the warm-up, `contrast`."""
@@ -124,20 +120,6 @@ class PgpcSourceFree(SelfTraining):
         anchors = self.contrast.remember_target(self._seen, has_prototypes=True)
         anchors = torch.where(pasted_cells(mixed, anchors), anchors, anchors.roll(-1, 0))
         return {**terms, "contrast": self.contrast.loss(output.features, anchors)}
-
-    def after_step(self) -> None:
-        """Move the teacher and its projection."""
-        super().after_step()
-        self.contrast.follow(self.teacher.num_steps)
-
-    def state(self) -> dict[str, Tensor]:
-        """That of self-training, and what is remembered for the contrast."""
-        return {**super().state(), **self.contrast.state()}
-
-    def load_state(self, state: Mapping[str, Tensor]) -> None:
-        """Put back what `state` gave."""
-        super().load_state(state)
-        self.contrast.load_state(state)
 
 
 def pasted_cells(mixed: Mixed, cells: Tensor) -> Tensor:

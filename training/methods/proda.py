@@ -24,8 +24,9 @@ from training.class_weights import RareClassWeights
 from training.denoising import assignment_logits, denoised_labels, symmetric_loss
 from training.losses import divergence
 from training.methods.class_balanced import Share, uniformity_loss
+from training.methods.loss_method import StudentMethod
 from training.methods.method import Needs, Setting
-from training.methods.student import Student, sums_by_taps
+from training.methods.student import sums_by_taps
 from training.methods.teacher import Teacher
 from training.networks.feature_channels import feature_channels
 from training.networks.network import SegmentationNetwork, upsample
@@ -60,7 +61,7 @@ class PrototypeDenoisingConfig(StrictModel):
         return Needs(weak=True)
 
 
-class PrototypeDenoising:
+class PrototypeDenoising(StudentMethod):
     """See the module.
 
     Args:
@@ -75,17 +76,10 @@ class PrototypeDenoising:
         size = feature_channels(setting.network)
         self._prototypes = RunningMeans(setting.num_classes, size, momentum=config.momentum, compute=setting.compute)
         self.teacher = Teacher(setting, config.ema_momentum)
-        self._student = Student(setting)
-        self.heads = torch.nn.Module()
+        super().__init__(setting)
         self.class_weights = RareClassWeights(
             setting.num_classes, boost=config.rare_boost, device=setting.compute.device, world=setting.compute.world
         )
-        self._clean: Tensor | None = None
-
-    @property
-    def student(self) -> SegmentationNetwork:
-        """The network that is trained."""
-        return self._student.network
 
     def losses(self, batch: TargetBatch) -> dict[str, Tensor]:
         """The weighted terms `symmetric`, `uniformity` and `consistency`."""
@@ -131,7 +125,7 @@ class PrototypeDenoising:
 
     def after_step(self) -> None:
         """Show the student its clean crops, where there are any, then move the teacher."""
-        self._student.show(self._clean)
+        super().after_step()
         self.teacher.follow(self.student)
 
     def state(self) -> dict[str, Tensor]:

@@ -9,7 +9,6 @@ of MIC (Hoyer et al., CVPR 2023): the same labels from crops with blocks taken a
 from collections.abc import Mapping
 from typing import Annotated, Literal, NamedTuple
 
-import torch
 import torch.nn.functional as F
 from pydantic import Field, NonNegativeFloat, PositiveInt
 from torch import Tensor
@@ -17,11 +16,11 @@ from torch import Tensor
 from runtime.config import StrictModel
 from training.batch import TargetBatch
 from training.class_weights import RareClassWeights
+from training.methods.loss_method import StudentMethod
 from training.methods.method import Needs, Setting
-from training.methods.student import Student
 from training.methods.teacher import Taught, Teacher
-from training.mixing import class_mix, mask_blocks
-from training.networks.network import NetworkOutput, SegmentationNetwork, upsample
+from training.mixing import class_mix, mask_blocks, mix_with_next
+from training.networks.network import NetworkOutput, upsample
 
 __all__ = [
     "Mixed",
@@ -76,7 +75,7 @@ class Mixed(NamedTuple):
     pasted: Tensor
 
 
-class SelfTraining:
+class SelfTraining(StudentMethod):
     """See the module. Others change `teach`, who says what is right, `mix`, and the terms of mixed crops.
 
     Args:
@@ -87,17 +86,10 @@ class SelfTraining:
     def __init__(self, config: TeacherTermConfig, setting: Setting) -> None:
         self.config, compute = config, setting.compute
         self.teacher = Teacher(setting, config.ema_momentum)
-        self._student = Student(setting)
-        self.heads = torch.nn.Module()
+        super().__init__(setting)
         self.class_weights = RareClassWeights(
             setting.num_classes, boost=config.rare_boost, device=compute.device, world=compute.world
         )
-        self._clean: Tensor | None = None
-
-    @property
-    def student(self) -> SegmentationNetwork:
-        """The network that is trained."""
-        return self._student.network
 
     def losses(self, batch: TargetBatch) -> dict[str, Tensor]:
         """The weighted terms `mixed` and `masked`."""
@@ -137,9 +129,9 @@ class SelfTraining:
         """
         pasted = class_mix(labels)
         return Mixed(
-            torch.where(pasted[..., None], batch.student, batch.student.roll(-1, 0)),
-            torch.where(pasted, labels, labels.roll(-1, 0)),
-            torch.where(pasted, weights, weights.roll(-1, 0)),
+            mix_with_next(pasted, batch.student),
+            mix_with_next(pasted, labels),
+            mix_with_next(pasted, weights),
             pasted,
         )
 
@@ -151,7 +143,7 @@ class SelfTraining:
 
     def after_step(self) -> None:
         """Show the student its clean crops, where there are any, then move the teacher."""
-        self._student.show(self._clean)
+        super().after_step()
         self.teacher.follow(self.student)
 
     def state(self) -> dict[str, Tensor]:

@@ -159,6 +159,8 @@ def test_network_is_deleted_after_its_evaluation_unless_kept(whole: Path, make_r
     assert len(list((tmp_path / "out/methods/runs").rglob("adapted.safetensors"))) == 1
     (metrics,) = (tmp_path / "out/methods/runs").rglob("metrics.jsonl")
     assert len(metrics.read_text().splitlines()) == 2
+    assert main(["methods", make_run(tmp_path, seeds=[0], tables=[], iterations=2)]) == 0
+    assert len(list((tmp_path / "out/methods/runs").rglob("adapted.safetensors"))) == 1
 
 
 def test_ablation_stands_beside_the_rows_without_a_step(
