@@ -12,22 +12,22 @@ import torch
 
 from runtime.command import say
 from runtime.files import writable_folder
-from training.batch_norm import has_statistics, load_statistics
-from training.batches import TargetBatches
 from training.checkpoint import NetworkSpec, read_network, save_network
 from training.config import TrainingConfig
 from training.data.open import open_labelled_frames
 from training.device import Compute, choose_compute
 from training.distributed import ALONE, World
-from training.global_batch_norm import by_own_batch
-from training.label_free import score
+from training.labels.rounds import rounds_of
 from training.methods.choice import build_method
 from training.methods.method import Setting
 from training.networks.network import SegmentationNetwork
 from training.preparation import SCORED_FRAMES, Prepared, network_inputs, prepare, target_statistics
-from training.rounds import rounds_of
 from training.source import fingerprint, load_source, source_frames
+from training.statistics.batch_norm import has_statistics, load_statistics
+from training.statistics.global_batch_norm import by_own_batch
+from training.statistics.label_free import score
 from training.trainer import Run, train
+from training.views.batches import TargetBatches
 
 __all__ = ["adapt", "adapted_path", "train_on_target"]
 

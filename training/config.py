@@ -128,11 +128,11 @@ class AdaptationConfig(StrictModel):
     statistics_frames: PositiveInt = 200
     """Target frames, evenly spread, from which batch-norm statistics are estimated."""
     min_shift: NonNegativeFloat = 0.1
-    """A target nearer to the source than this, by `training.batch_norm.statistics_distance`, is taken for the source's
-    own domain, and the network is left as it is; 0 adapts in any case."""
+    """A target nearer to the source than this, by `training.statistics.batch_norm.statistics_distance`, is taken for
+    the source's own domain, and the network is left as it is; 0 adapts in any case."""
     balance: Share = 0.0
     """Strength with which class frequencies are taken out of the network's predictions before anything is labelled; 0
-    is the paper's choice. See `training.balance`."""
+    is the paper's choice. See `training.statistics.balance`."""
     student_statistics: Literal["batch", "fixed"] = "batch"
     """Student normalises by the batch (the paper) or by the blended statistics."""
     settled_statistics: Literal["estimated", "running"] = "estimated"

@@ -16,8 +16,20 @@ from torch import Tensor
 from runtime.command import progress, say
 from runtime.errors import ConfigError, DataError
 from runtime.files import writable_folder
-from training.balance import balance_classes
-from training.batch_norm import (
+from training.checkpoint import NetworkSpec, load_network, save_network
+from training.config import AdaptationConfig, TrainingConfig
+from training.data.frames import Frames
+from training.data.open import open_frames
+from training.device import Compute
+from training.labels.importance import ImportanceMaps, make_importance_maps
+from training.labels.pseudo_labels import PseudoLabels, make_pseudo_labels, scaled_hw
+from training.losses.terms import ImportanceForm
+from training.networks.network import SegmentationNetwork
+from training.networks.probe import require_usable
+from training.public_checkpoints.conventions import warn_of_convention
+from training.source import LoadedSource, factory_of, fingerprint
+from training.statistics.balance import balance_classes
+from training.statistics.batch_norm import (
     Statistics,
     blend,
     estimate_statistics,
@@ -26,19 +38,7 @@ from training.batch_norm import (
     read_statistics,
     statistics_distance,
 )
-from training.checkpoint import NetworkSpec, load_network, save_network
-from training.config import AdaptationConfig, TrainingConfig
-from training.data.frames import Frames
-from training.data.open import open_frames
-from training.device import Compute
-from training.importance import ImportanceMaps, make_importance_maps
-from training.label_free import choose_share, score
-from training.losses import ImportanceForm
-from training.networks.network import SegmentationNetwork
-from training.networks.probe import require_usable
-from training.pseudo_labels import PseudoLabels, make_pseudo_labels, scaled_hw
-from training.public_checkpoints.conventions import warn_of_convention
-from training.source import LoadedSource, factory_of, fingerprint
+from training.statistics.label_free import choose_share, score
 
 __all__ = ["SCORED_FRAMES", "Prepared", "initial_settings", "network_inputs", "prepare", "target_statistics"]
 

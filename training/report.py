@@ -13,8 +13,6 @@ from runtime.files import write_json
 from runtime.labels import LABEL_SPACES
 from runtime.metrics import ConfusionMatrix
 from training.adapt import adapted_path
-from training.balance import balance_classes
-from training.batch_norm import blend, has_statistics, load_statistics, read_statistics
 from training.checkpoint import NetworkSpec, load_network
 from training.config import TrainingConfig
 from training.data.open import open_frames, open_labelled_frames
@@ -25,6 +23,8 @@ from training.networks.network import SegmentationNetwork
 from training.pictures import write_comparison
 from training.preparation import SCORED_FRAMES, network_inputs, target_statistics
 from training.source import factory_of, load_source
+from training.statistics.balance import balance_classes
+from training.statistics.batch_norm import blend, has_statistics, load_statistics, read_statistics
 
 __all__ = ["baselines", "report"]
 

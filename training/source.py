@@ -11,7 +11,6 @@ import torch
 from runtime.command import say
 from runtime.errors import ConfigError
 from runtime.files import sha256_of, writable_folder, write_json
-from training.batches import SourceBatches
 from training.checkpoint import NetworkSpec, load_network, read_network, save_network
 from training.config import GivenSource, TrainedSource, TrainingConfig
 from training.data.config import FramesConfig
@@ -27,6 +26,7 @@ from training.public_checkpoints.load import load_public, load_trunk
 from training.public_checkpoints.plain import load_plain
 from training.public_checkpoints.read import is_our_own
 from training.trainer import Run, train
+from training.views.batches import SourceBatches
 
 __all__ = [
     "LoadedSource",

@@ -2,8 +2,8 @@
 
 A state file is written every `checkpoint_every` steps. A run killed at any moment and started again goes on from
 it and, on a CPU, ends with the same bits as one never interrupted, because batches are a function of the step
-(`training.batches`) and the state holds all else. Several processes hold the same state, which the first writes, so
-that a run may go on with another number of them.
+(`training.views.batches`) and the state holds all else. Several processes hold the same state, which the first writes,
+so that a run may go on with another number of them.
 """
 
 import json
@@ -24,14 +24,14 @@ from torch.utils.data import Dataset
 from runtime.command import progress
 from runtime.errors import CheckpointError, ConfigError, TrainingError
 from runtime.files import write_text
-from training.batch import Batch
-from training.batches import load_batches
 from training.checkpoint import load_tensors, read_tensors, save_tensors
 from training.config import OptimizerConfig
 from training.device import Compute
 from training.distributed import ALONE, World
 from training.methods.method import Method
 from training.schedule import learning_rate_factor, parameter_groups, set_learning_rate
+from training.views.batch import Batch
+from training.views.batches import load_batches
 
 __all__ = ["Run", "build_optimizer", "train", "training_step"]
 

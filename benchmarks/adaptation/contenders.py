@@ -20,16 +20,16 @@ from torch.profiler import ProfilerActivity, profile
 from benchmarks.adaptation.config import AdaptationBenchmarkConfig
 from benchmarks.adaptation.plain import PlainStep
 from benchmarks.adaptation.views import StepViews, draw_views
-from training.batch import TargetBatch
-from training.batch_norm import estimate_statistics, load_statistics
 from training.checkpoint import NetworkSpec
 from training.config import OptimizerConfig
 from training.device import Compute, Precision
-from training.importance import frame_importance
+from training.labels.importance import frame_importance
 from training.methods.iapc import Iapc
 from training.methods.method import Setting
 from training.networks.config import DeepLabV2Config
+from training.statistics.batch_norm import estimate_statistics, load_statistics
 from training.trainer import build_optimizer, training_step
+from training.views.batch import TargetBatch
 
 __all__ = ["PARTS", "Contender", "Stepped"]
 

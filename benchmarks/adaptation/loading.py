@@ -12,13 +12,13 @@ from PIL import Image
 from benchmarks.adaptation.config import AdaptationBenchmarkConfig
 from runtime.command import progress
 from runtime.images import write_png
-from training.batches import TargetBatches, load_batches
 from training.config import AdaptationConfig, OptimizerConfig, ViewConfig
 from training.data.config import StreetsConfig
 from training.data.layouts import folder_images
 from training.data.open import open_frames
-from training.importance import ImportanceMaps
-from training.pseudo_labels import PseudoLabels
+from training.labels.importance import ImportanceMaps
+from training.labels.pseudo_labels import PseudoLabels
+from training.views.batches import TargetBatches, load_batches
 
 __all__ = ["Loading", "measure_loading"]
 

@@ -2,8 +2,8 @@
 
 Four forward passes (the fourth, on a clean crop, only moves the student's batch-norm statistics), three networks and
 all arithmetic in float32, logits at crop resolution in every term, Python loops over classes, a sort per pixel for the
-two best classes. It shares no code with `training.losses` and `training.prototypes`, so that equal losses mean
-something; it does share the network and its input convention, which are not what is compared.
+two best classes. It shares no code with `training.losses.terms` and `training.losses.prototypes`, so that equal losses
+mean something; it does share the network and its input convention, which are not what is compared.
 """
 
 import copy
@@ -13,10 +13,10 @@ import torch.nn.functional as F
 from torch import Tensor, optim
 from torch.profiler import record_function
 
-from training.batch_norm import freeze_affine
 from training.frame_network import FrameInput
 from training.methods.iapc import IapcConfig
 from training.networks.network import NetworkOutput, SegmentationNetwork
+from training.statistics.batch_norm import freeze_affine
 
 __all__ = ["PlainStep"]
 

@@ -10,7 +10,7 @@ from benchmarks.adaptation.config import AdaptationBenchmarkConfig
 from runtime.labels import LABEL_SPACES
 from training.data.config import StreetsConfig
 from training.data.open import open_labelled_frames
-from training.photometric import auto_augment
+from training.views.photometric import auto_augment
 
 __all__ = ["StepViews", "draw_views"]
 

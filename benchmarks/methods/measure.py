@@ -12,15 +12,15 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.config import SectionConfig
-from benchmarks.methods.baselines import measure_baselines
-from benchmarks.methods.blocks import Study
-from benchmarks.methods.cells import Cell, Comparison
+from benchmarks.methods.cells.cells import Cell, Comparison
+from benchmarks.methods.cells.oracle import why_no_oracle
+from benchmarks.methods.cells.results import CellResult, read_results
+from benchmarks.methods.cells.workers import Share, Task, run_cells, share_of
 from benchmarks.methods.config import MethodsConfig, name_of
-from benchmarks.methods.oracle import why_no_oracle
-from benchmarks.methods.page import Page
-from benchmarks.methods.results import CellResult, read_results
-from benchmarks.methods.tables import build_tables
-from benchmarks.methods.workers import Share, Task, run_cells, share_of
+from benchmarks.methods.figures.baselines import measure_baselines
+from benchmarks.methods.figures.blocks import Study
+from benchmarks.methods.page.page import Page
+from benchmarks.methods.rows.tables import build_tables
 from runtime.command import progress, say
 from runtime.config import load_config
 from runtime.errors import ConfigError

@@ -14,9 +14,9 @@ from export.frozen import Frozen, freeze
 from runtime.bundle.manifest import Scheme
 from runtime.errors import ConfigError
 from training.config import TrainingConfig
-from training.fake_quantization import QuantizedTensor
 from training.frame_network import FrameNetwork
-from training.quantization_aware import Range, TunedNetwork, adapt_with_integers
+from training.quantization.fake_quantization import QuantizedTensor
+from training.quantization.quantization_aware import Range, TunedNetwork, adapt_with_integers
 
 __all__ = ["Learnt", "learn_integers", "quantized_tensors"]
 

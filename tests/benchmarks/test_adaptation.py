@@ -13,15 +13,15 @@ from benchmarks.adaptation.measure import require_same_losses
 from benchmarks.adaptation.plain import PlainStep
 from benchmarks.adaptation.views import StepViews, draw_views
 from runtime.errors import GateError
-from training.batch import TargetBatch
-from training.batch_norm import estimate_statistics, load_statistics
 from training.checkpoint import NetworkSpec
 from training.device import Compute
-from training.importance import frame_importance
+from training.labels.importance import frame_importance
 from training.methods.iapc import Iapc, IapcConfig
 from training.methods.method import Setting
 from training.networks.config import DeepLabV2Config
 from training.networks.network import SegmentationNetwork
+from training.statistics.batch_norm import estimate_statistics, load_statistics
+from training.views.batch import TargetBatch
 
 HW = (32, 64)
 SMALL = AdaptationBenchmarkConfig(

@@ -15,12 +15,12 @@ import yaml
 
 from runtime.files import sha256_of
 from training.__main__ import main
-from training.batch_norm import blend, load_statistics, read_statistics
 from training.checkpoint import load_network, read_tensors, save_network, save_tensors
 from training.data.layouts import folder_images
 from training.device import Compute
 from training.networks.config import DeepLabV2Config
 from training.preparation import target_statistics
+from training.statistics.batch_norm import blend, load_statistics, read_statistics
 
 ROOT = Path(__file__).parents[2]
 MakeConfig = Callable[..., str]

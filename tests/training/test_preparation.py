@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 import torch
 
-from training.batch_norm import read_statistics
 from training.checkpoint import save_network
 from training.config import TrainingConfig
 from training.device import Compute
 from training.networks.network import SegmentationNetwork
 from training.preparation import Prepared, prepare
 from training.source import load_source
+from training.statistics.batch_norm import read_statistics
 
 MakePrepared = Callable[..., Prepared]
 FAST = {"statistics_share": 0.5}

@@ -21,19 +21,19 @@ from torch.utils.data import Dataset
 
 from runtime.command import run_command
 from runtime.errors import ConfigError, TrainingError
-from training.batch import SourceBatch
 from training.checkpoint import NetworkSpec, read_tensors
-from training.class_weights import RareClassWeights
 from training.config import OptimizerConfig
 from training.device import Compute
 from training.distributed import ALONE, World, join_world
 from training.evaluate import evaluate
 from training.frame_network import FrameInput
-from training.losses import prior_divergence
+from training.labels.class_weights import RareClassWeights
+from training.losses.terms import prior_divergence
 from training.methods.supervised import Supervised
 from training.networks.config import INPUT_CONVENTIONS, DeepLabV2Config
 from training.networks.network import NetworkOutput, SegmentationNetwork
 from training.trainer import Run, train
+from training.views.batch import SourceBatch
 
 RunTwo = Callable[..., subprocess.CompletedProcess[str]]
 

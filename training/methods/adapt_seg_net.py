@@ -11,10 +11,10 @@ from typing import Literal
 from pydantic import NonNegativeFloat, PositiveFloat
 from torch import Tensor
 
-from training.batch import TargetBatch
-from training.methods.adversary import Adversary
 from training.methods.method import Setting
-from training.methods.source_method import Seen, SourceMethod, SourceMethodConfig
+from training.methods.parts.adversary import Adversary
+from training.methods.parts.source_method import Seen, SourceMethod, SourceMethodConfig
+from training.views.batch import TargetBatch
 
 __all__ = ["AdaptSegNet", "AdaptSegNetConfig", "AdversarialConfig"]
 

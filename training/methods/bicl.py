@@ -16,15 +16,15 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from training.batch import TargetBatch
-from training.bidirectional import bidirectional_losses
-from training.losses import information_maximisation_loss, nearest_labels
-from training.methods.hybrid_labels import HybridConfig, HybridLabels
-from training.methods.loss_method import StudentMethod
+from training.losses.bidirectional import bidirectional_losses
+from training.losses.prototypes import class_prototypes
+from training.losses.running_means import RunningMeans
+from training.losses.terms import information_maximisation_loss, nearest_labels
 from training.methods.method import Needs, Setting
-from training.methods.source_loss import source_loss
-from training.prototypes import class_prototypes
-from training.running_means import RunningMeans
+from training.methods.parts.hybrid_labels import HybridConfig, HybridLabels
+from training.methods.parts.loss_method import StudentMethod
+from training.methods.parts.source_loss import source_loss
+from training.views.batch import TargetBatch
 
 __all__ = ["Bicl", "BiclConfig", "calibrated"]
 

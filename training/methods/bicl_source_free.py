@@ -21,18 +21,18 @@ from pydantic import Field
 from torch import Tensor
 
 from runtime.labels import IGNORE_INDEX
-from training.batch import TargetBatch
-from training.batch_norm import use_batch_statistics
-from training.bidirectional import contrast_loss
-from training.global_batch_norm import by_global_batch
-from training.losses import nearest_labels
-from training.methods.hybrid_labels import HybridConfig, HybridLabels
-from training.methods.loss_method import StudentMethod
+from training.losses.bidirectional import contrast_loss
+from training.losses.prototypes import class_prototypes
+from training.losses.running_means import RunningMeans
+from training.losses.terms import nearest_labels
 from training.methods.method import Needs, Setting
-from training.methods.student import sums_by_taps
+from training.methods.parts.hybrid_labels import HybridConfig, HybridLabels
+from training.methods.parts.loss_method import StudentMethod
+from training.methods.parts.student import sums_by_taps
 from training.networks.network import SegmentationNetwork
-from training.prototypes import class_prototypes
-from training.running_means import RunningMeans
+from training.statistics.batch_norm import use_batch_statistics
+from training.statistics.global_batch_norm import by_global_batch
+from training.views.batch import TargetBatch
 
 __all__ = ["BiclSourceFree", "BiclSourceFreeConfig", "partly_calibrated"]
 

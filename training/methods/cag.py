@@ -16,19 +16,19 @@ import torch
 from pydantic import NonNegativeFloat
 from torch import Tensor
 
-from training.anchors import active_labels, pull_loss, squared_distances
-from training.batch import TargetBatch
-from training.class_weights import RareClassWeights
-from training.losses import importance_weighted_loss, nearest_labels
+from training.labels.class_weights import RareClassWeights
+from training.losses.anchors import active_labels, pull_loss, squared_distances
+from training.losses.prototypes import class_prototypes
+from training.losses.running_means import RunningMeans
+from training.losses.terms import importance_weighted_loss, nearest_labels
 from training.methods.class_balanced import Share
-from training.methods.loss_method import StudentMethod
 from training.methods.method import Needs, Setting
+from training.methods.parts.loss_method import StudentMethod
+from training.methods.parts.source_loss import source_loss
 from training.methods.pseudo_label import LabelTermConfig
-from training.methods.source_loss import source_loss
 from training.networks.feature_channels import feature_channels
 from training.networks.network import NetworkOutput
-from training.prototypes import class_prototypes
-from training.running_means import RunningMeans
+from training.views.batch import TargetBatch
 
 __all__ = ["CategoryAnchors", "CategoryAnchorsConfig"]
 
@@ -40,8 +40,8 @@ class CategoryAnchorsConfig(LabelTermConfig):
     pull: NonNegativeFloat = 0.1
     """Weight of the squared distance to anchors, a mean over channels."""
     margin: NonNegativeFloat = 1.0
-    """How much nearer the nearest anchor has to be; see `training.anchors.active_labels`. At 1 as much as the anchor
-    itself is."""
+    """How much nearer the nearest anchor has to be; see `training.losses.anchors.active_labels`. At 1 as much as the
+    anchor itself is."""
     start: Share = 0.1
     """Share of the steps before pixels become active."""
     momentum: Share = 0.99

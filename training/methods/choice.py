@@ -4,7 +4,6 @@ from typing import Annotated, TypeAlias, assert_never
 
 from pydantic import Field
 
-from training.batch import TargetBatch
 from training.methods.adapt_seg_net import AdaptSegNet, AdaptSegNetConfig
 from training.methods.adv_ent import AdvEnt, AdvEntConfig
 from training.methods.bicl import Bicl, BiclConfig
@@ -31,6 +30,7 @@ from training.methods.sfda import Sfda, SfdaConfig
 from training.methods.tent import Tent, TentConfig
 from training.methods.uda_clu import UdaClu, UdaCluConfig
 from training.methods.uncertainty_reduction import UncertaintyReduction, UncertaintyReductionConfig
+from training.views.batch import TargetBatch
 
 __all__ = ["MethodConfig", "build_method"]
 

@@ -1,6 +1,6 @@
 """CBST and CRST: class-balanced self-training (Zou et al., ECCV 2018) and its confidence regularisation (ICCV 2019).
 
-Rounds of training, each on labels that the student of the round before gave; see `training.class_balanced`. The
+Rounds of training, each on labels that the student of the round before gave; see `training.labels.class_balanced`. The
 published runs also train on some labelled source images; these do not. CRST here is MRKLD, the regulariser that keeps
 predictions of labelled pixels from becoming certain.
 """
@@ -12,9 +12,9 @@ from pydantic import Field, NonNegativeFloat, PositiveInt
 from torch import Tensor
 
 from runtime.labels import IGNORE_INDEX
-from training.batch import TargetBatch
 from training.methods.method import Needs, Rounds, Setting
 from training.methods.pseudo_label import LabelTermConfig, PseudoLabelLearning
+from training.views.batch import TargetBatch
 
 __all__ = ["ClassBalanced", "ClassBalancedConfig", "RoundsConfig", "Share", "uniformity_loss"]
 

@@ -15,14 +15,14 @@ import torch
 from pydantic import NonNegativeFloat, PositiveFloat
 from torch import Tensor
 
-from training.batch import SourceBatch, TargetBatch
-from training.batch_norm import use_batch_statistics
-from training.crop_colours import blur, jitter
-from training.global_batch_norm import by_global_batch
 from training.methods.method import Needs, Setting
+from training.methods.parts.source_loss import source_loss
 from training.methods.self_training import Mixed, SelfTraining, TeacherTermConfig
-from training.methods.source_loss import source_loss
-from training.mixing import class_mix
+from training.statistics.batch_norm import use_batch_statistics
+from training.statistics.global_batch_norm import by_global_batch
+from training.views.batch import SourceBatch, TargetBatch
+from training.views.crop_colours import blur, jitter
+from training.views.mixing import class_mix
 
 __all__ = ["Daformer", "DaformerConfig", "SourceTermConfig"]
 

@@ -10,11 +10,11 @@ import torch
 from pydantic import NonNegativeFloat
 from torch import Tensor
 
-from training.batch import TargetBatch
 from training.methods.class_balanced import RoundsConfig
 from training.methods.method import Needs, Rounds, Setting
+from training.methods.parts.statistics_matching import StatisticsMatching
 from training.methods.pseudo_label import PseudoLabelLearning
-from training.methods.statistics_matching import StatisticsMatching
+from training.views.batch import TargetBatch
 
 __all__ = ["Dtac", "DtacConfig"]
 
@@ -26,7 +26,7 @@ class DtacConfig(RoundsConfig):
     statistics: NonNegativeFloat = 1e-2
     """Weight of the distance of each batch's statistics from those that the network starts with."""
     rarity: NonNegativeFloat = 0.5
-    """How much larger a rare class's share is; see `training.class_balanced.Shares`. 0 gives all classes the same."""
+    """How much larger a rare class's share is; see `training.labels.class_balanced.Shares`. 0 gives all the same."""
 
     @property
     def needs(self) -> Needs:

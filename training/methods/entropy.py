@@ -10,10 +10,10 @@ from typing import Literal
 from pydantic import NonNegativeFloat
 from torch import Tensor
 
-from training.batch import TargetBatch
-from training.losses import information_maximisation_loss
+from training.losses.terms import information_maximisation_loss
 from training.methods.method import Setting
 from training.methods.pseudo_label import LabelTermConfig, PseudoLabelLearning
+from training.views.batch import TargetBatch
 
 __all__ = ["EntropyConfig", "EntropyMinimisation", "normalised_entropy"]
 

@@ -15,12 +15,12 @@ import torch
 from pydantic import Field, NonNegativeFloat, PositiveFloat
 from torch import Tensor
 
-from training.batch import TargetBatch
-from training.class_weights import RareClassWeights
-from training.losses import importance_weighted_loss
+from training.labels.class_weights import RareClassWeights
+from training.losses.terms import importance_weighted_loss
 from training.methods.method import Setting
-from training.methods.source_method import Seen, SourceMethod, SourceMethodConfig
-from training.spectral import swap_low_amplitude
+from training.methods.parts.source_method import Seen, SourceMethod, SourceMethodConfig
+from training.views.batch import TargetBatch
+from training.views.spectral import swap_low_amplitude
 
 __all__ = ["Fda", "FdaConfig", "robust_entropy"]
 

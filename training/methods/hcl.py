@@ -15,16 +15,16 @@ import torch
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
-from training.batch import TargetBatch
-from training.losses import importance_weighted_loss, nearest_labels
+from training.losses.historical import agreement, instance_loss, reliability
+from training.losses.terms import importance_weighted_loss, nearest_labels
 from training.methods.class_balanced import Share
-from training.methods.ema import ema_update
-from training.methods.hcl_losses import agreement, instance_loss, reliability
 from training.methods.method import Needs, Setting
+from training.methods.parts.ema import ema_update
+from training.methods.parts.teacher import Teacher
 from training.methods.pseudo_label import LabelTermConfig, PseudoLabelLearning
-from training.methods.teacher import Teacher
 from training.networks.feature_channels import feature_channels
 from training.networks.network import NetworkOutput, upsample
+from training.views.batch import TargetBatch
 
 __all__ = ["Hcl", "HclConfig"]
 

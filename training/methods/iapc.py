@@ -15,11 +15,9 @@ from torch import Tensor
 from torch.profiler import record_function
 
 from runtime.config import StrictModel
-from training.batch import TargetBatch
-from training.batch_norm import use_batch_statistics
-from training.class_weights import RareClassWeights
-from training.global_batch_norm import by_global_batch
-from training.losses import (
+from training.labels.class_weights import RareClassWeights
+from training.losses.prototypes import AbsentForm, class_prototypes, feature_labels, prototype_similarity
+from training.losses.terms import (
     ImportanceForm,
     importance_map,
     importance_weighted_loss,
@@ -29,11 +27,13 @@ from training.losses import (
     prototype_enhanced_loss,
     prototype_symmetric_loss,
 )
-from training.methods.ema import ema_update
 from training.methods.method import Needs, Setting
-from training.methods.student import Student, sums_by_taps
+from training.methods.parts.ema import ema_update
+from training.methods.parts.student import Student, sums_by_taps
 from training.networks.network import NetworkOutput, SegmentationNetwork, upsample
-from training.prototypes import AbsentForm, class_prototypes, feature_labels, prototype_similarity
+from training.statistics.batch_norm import use_batch_statistics
+from training.statistics.global_batch_norm import by_global_batch
+from training.views.batch import TargetBatch
 
 __all__ = ["Iapc", "IapcConfig"]
 

@@ -20,12 +20,12 @@ from torch import Tensor
 from runtime.config import StrictModel
 from runtime.errors import ConfigError
 from runtime.labels import IGNORE_INDEX
-from training.batch import TargetBatch
-from training.losses import information_maximisation_loss
-from training.methods.loss_method import StudentMethod
+from training.losses.terms import information_maximisation_loss
 from training.methods.method import Needs, Rounds, Setting
-from training.mixing import class_mix, mix_with_next
+from training.methods.parts.loss_method import StudentMethod
 from training.networks.network import SegmentationNetwork
+from training.views.batch import TargetBatch
+from training.views.mixing import class_mix, mix_with_next
 
 __all__ = ["IapcPlus", "IapcPlusConfig", "frequency_divergence"]
 

@@ -13,15 +13,15 @@ import torch
 from pydantic import NonNegativeFloat, PositiveInt
 from torch import Tensor
 
-from training.batch import TargetBatch
-from training.losses import information_maximisation_loss
+from training.losses.terms import information_maximisation_loss
 from training.methods.class_balanced import RoundsConfig, Share
-from training.methods.ema import ema_update
 from training.methods.method import Needs, Rounds, Setting
+from training.methods.parts.ema import ema_update
+from training.methods.parts.teacher import Teacher
 from training.methods.pseudo_label import PseudoLabelLearning
 from training.methods.self_training import confident_share, taught_loss
-from training.methods.teacher import Teacher
-from training.mixing import class_mix, mix_with_next
+from training.views.batch import TargetBatch
+from training.views.mixing import class_mix, mix_with_next
 
 __all__ = ["LabelDenoising", "LabelDenoisingConfig", "negative_loss"]
 

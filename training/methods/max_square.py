@@ -11,9 +11,9 @@ import torch
 from pydantic import NonNegativeFloat
 from torch import Tensor
 
-from training.batch import TargetBatch
 from training.methods.method import Setting
 from training.methods.pseudo_label import LabelTermConfig, PseudoLabelLearning
+from training.views.batch import TargetBatch
 
 __all__ = ["MaxSquare", "MaxSquareConfig", "image_weighted_square_loss", "square_loss"]
 

@@ -9,11 +9,11 @@ from typing import Protocol, TypeVar
 
 from torch import Tensor, nn
 
-from training.batch import Batch
 from training.device import Compute
 from training.frame_network import FrameInput
-from training.losses import ImportanceForm
+from training.losses.terms import ImportanceForm
 from training.networks.network import SegmentationNetwork
+from training.views.batch import Batch
 
 __all__ = ["Method", "Needs", "Rounds", "Setting"]
 
@@ -59,7 +59,7 @@ class Rounds:
 
     Of each class a `share` of the pixels is labelled, `share_step` more with every round and at most `max_share`.
     `rarity` above 0 gives rare classes a larger share than frequent ones, and of each image the surest `image_share`
-    of the pixels are labelled too; see `training.class_balanced`.
+    of the pixels are labelled too; see `training.labels.class_balanced`.
     """
 
     num_rounds: int

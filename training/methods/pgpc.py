@@ -1,9 +1,9 @@
 """PGPC: pseudo-label guided pixel contrast (arXiv 2501.09040) on DAFormer, and its source-free port.
 
-The paper's code is not to be had, its text only in a summary: see `training.methods.category_contrast` for what is
-reconstructed. Anchors are target pixels of the mixed crops, which the student sees anyway; the teacher sees the source
-crops besides. The port has no source: it is self-training on crops mixed among each other, its prototypes are of the
-anchors, as the teacher sees them, from the first step after the warm-up on, and all negatives are target pixels.
+The paper's code is not to be had, its text only in a summary: see `training.methods.parts.category_contrast` for what
+is reconstructed. Anchors are target pixels of the mixed crops, which the student sees anyway; the teacher sees the
+source crops besides. The port has no source: it is self-training on crops mixed among each other, its prototypes are
+of the anchors, as the teacher sees them, from the first step after the warm-up on, and all negatives are target pixels.
 """
 
 from collections.abc import Mapping
@@ -14,13 +14,13 @@ from pydantic import NonNegativeFloat, PositiveFloat
 from torch import Tensor, nn
 
 from runtime.labels import IGNORE_INDEX
-from training.batch import TargetBatch
-from training.losses import nearest_labels
-from training.methods.category_contrast import CategoryContrast, ContrastConfig
+from training.losses.terms import nearest_labels
 from training.methods.daformer import Daformer, SourceTermConfig, source_of
 from training.methods.method import Setting
+from training.methods.parts.category_contrast import CategoryContrast, ContrastConfig
 from training.methods.self_training import Mixed, SelfTraining, TeacherTermConfig, labels_and_weights
 from training.networks.network import NetworkOutput
+from training.views.batch import TargetBatch
 
 __all__ = ["Pgpc", "PgpcConfig", "PgpcSourceFree", "PgpcSourceFreeConfig"]
 

@@ -17,14 +17,14 @@ import torch
 from pydantic import NonNegativeFloat
 from torch import Tensor
 
-from training.batch import SourceBatch, TargetBatch
-from training.losses import nearest_labels
+from training.losses.refinement import trusted_labels
+from training.losses.terms import nearest_labels
 from training.methods.daformer import Daformer, SourceTermConfig, source_of
 from training.methods.method import Setting
-from training.methods.refiner import Refiner, RefinerConfig
+from training.methods.parts.refiner import Refiner, RefinerConfig
 from training.methods.self_training import Mixed, labels_and_weights
 from training.networks.network import NetworkOutput
-from training.refinement import trusted_labels
+from training.views.batch import SourceBatch, TargetBatch
 
 __all__ = ["Prn", "PrnConfig", "shared_out"]
 

@@ -17,13 +17,13 @@ import torch
 from pydantic import Field, NonNegativeFloat
 from torch import Tensor
 
-from training.batch import TargetBatch
+from training.losses.refinement import lifted_by_class, trusted_labels
 from training.methods.method import Setting
-from training.methods.refiner import Refiner, RefinerConfig
+from training.methods.parts.refiner import Refiner, RefinerConfig
+from training.methods.parts.student import sums_by_taps
 from training.methods.self_training import Mixed, SelfTraining, TeacherTermConfig, labels_and_weights
-from training.methods.student import sums_by_taps
 from training.networks.network import NetworkOutput, SegmentationNetwork, scaled_hw, upsample
-from training.refinement import lifted_by_class, trusted_labels
+from training.views.batch import TargetBatch
 
 __all__ = ["PrnSourceFree", "PrnSourceFreeConfig"]
 

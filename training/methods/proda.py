@@ -18,20 +18,20 @@ from pydantic import Field, NonNegativeFloat, PositiveFloat
 from torch import Tensor
 
 from runtime.config import StrictModel
-from training.anchors import squared_distances
-from training.batch import TargetBatch
-from training.class_weights import RareClassWeights
-from training.denoising import assignment_logits, denoised_labels, symmetric_loss
-from training.losses import divergence
+from training.labels.class_weights import RareClassWeights
+from training.losses.anchors import squared_distances
+from training.losses.denoising import assignment_logits, denoised_labels, symmetric_loss
+from training.losses.prototypes import class_prototypes, feature_labels
+from training.losses.running_means import RunningMeans
+from training.losses.terms import divergence
 from training.methods.class_balanced import Share, uniformity_loss
-from training.methods.loss_method import StudentMethod
 from training.methods.method import Needs, Setting
-from training.methods.student import sums_by_taps
-from training.methods.teacher import Teacher
+from training.methods.parts.loss_method import StudentMethod
+from training.methods.parts.student import sums_by_taps
+from training.methods.parts.teacher import Teacher
 from training.networks.feature_channels import feature_channels
 from training.networks.network import SegmentationNetwork, upsample
-from training.prototypes import class_prototypes, feature_labels
-from training.running_means import RunningMeans
+from training.views.batch import TargetBatch
 
 __all__ = ["PrototypeDenoising", "PrototypeDenoisingConfig"]
 

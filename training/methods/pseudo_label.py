@@ -8,11 +8,11 @@ from pydantic import Field, NonNegativeFloat
 from torch import Tensor
 
 from runtime.config import StrictModel
-from training.batch import TargetBatch
-from training.class_weights import RareClassWeights
-from training.losses import importance_weighted_loss
-from training.methods.loss_method import LossMethod
+from training.labels.class_weights import RareClassWeights
+from training.losses.terms import importance_weighted_loss
 from training.methods.method import Needs, Setting
+from training.methods.parts.loss_method import LossMethod
+from training.views.batch import TargetBatch
 
 __all__ = ["LabelTermConfig", "PseudoLabelLearning", "PseudoLabelLearningConfig"]
 

@@ -14,13 +14,13 @@ from pydantic import Field, NonNegativeFloat, PositiveInt
 from torch import Tensor
 
 from runtime.config import StrictModel
-from training.batch import TargetBatch
-from training.class_weights import RareClassWeights
-from training.methods.loss_method import StudentMethod
+from training.labels.class_weights import RareClassWeights
 from training.methods.method import Needs, Setting
-from training.methods.teacher import Taught, Teacher
-from training.mixing import class_mix, mask_blocks, mix_with_next
+from training.methods.parts.loss_method import StudentMethod
+from training.methods.parts.teacher import Taught, Teacher
 from training.networks.network import NetworkOutput, upsample
+from training.views.batch import TargetBatch
+from training.views.mixing import class_mix, mask_blocks, mix_with_next
 
 __all__ = [
     "Mixed",

@@ -14,12 +14,12 @@ import torch.nn.functional as F
 from pydantic import NonNegativeFloat
 from torch import Tensor
 
-from training.batch import TargetBatch
 from training.methods.method import Needs, Setting
+from training.methods.parts.statistics_matching import StatisticsMatching
+from training.methods.parts.student import sums_by_taps
 from training.methods.pseudo_label import LabelTermConfig, PseudoLabelLearning
-from training.methods.statistics_matching import StatisticsMatching
-from training.methods.student import sums_by_taps
 from training.networks.network import NetworkOutput, SegmentationNetwork
+from training.views.batch import TargetBatch
 
 __all__ = ["Sfda", "SfdaConfig", "attention_distance"]
 

@@ -6,11 +6,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from runtime.labels import IGNORE_INDEX
-from training.batch import SourceBatch
 from training.device import Compute
 from training.frame_network import FrameInput
-from training.global_batch_norm import by_global_batch
 from training.networks.network import SegmentationNetwork, upsample
+from training.statistics.global_batch_norm import by_global_batch
+from training.views.batch import SourceBatch
 
 __all__ = ["Supervised"]
 

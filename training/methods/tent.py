@@ -11,11 +11,11 @@ from torch import Tensor
 
 from runtime.config import StrictModel
 from runtime.errors import ConfigError
-from training.batch import TargetBatch
-from training.batch_norm import affine_parameters
-from training.losses import information_maximisation_loss
-from training.methods.loss_method import LossMethod
+from training.losses.terms import information_maximisation_loss
 from training.methods.method import Needs, Setting
+from training.methods.parts.loss_method import LossMethod
+from training.statistics.batch_norm import affine_parameters
+from training.views.batch import TargetBatch
 
 __all__ = ["Tent", "TentConfig"]
 

@@ -13,11 +13,11 @@ import torch
 from pydantic import NonNegativeFloat
 from torch import Tensor
 
-from training.batch import TargetBatch
+from training.losses.prototypes import class_prototypes, feature_labels
 from training.methods.max_square import image_weighted_square_loss
 from training.methods.method import Setting
-from training.methods.source_method import Seen, SourceMethod, SourceMethodConfig
-from training.prototypes import class_prototypes, feature_labels
+from training.methods.parts.source_method import Seen, SourceMethod, SourceMethodConfig
+from training.views.batch import TargetBatch
 
 __all__ = ["UdaClu", "UdaCluConfig", "centroid_distance", "orthogonality_loss", "sparsity_loss", "spread_loss"]
 

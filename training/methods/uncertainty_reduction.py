@@ -17,12 +17,12 @@ from pydantic import NonNegativeFloat, PositiveInt
 from torch import Tensor, nn
 
 from runtime.errors import ConfigError
-from training.batch import TargetBatch
 from training.methods.class_balanced import RoundsConfig, Share
 from training.methods.entropy import normalised_entropy
 from training.methods.method import Setting
 from training.methods.pseudo_label import PseudoLabelLearning
 from training.networks.network import SegmentationNetwork
+from training.views.batch import TargetBatch
 
 __all__ = ["UncertaintyReduction", "UncertaintyReductionConfig", "disagreement", "head_calls"]
 

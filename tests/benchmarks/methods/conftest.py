@@ -8,7 +8,7 @@ import pytest
 import torch
 import yaml
 
-from benchmarks.methods.cells import Comparison
+from benchmarks.methods.cells.cells import Comparison
 from benchmarks.methods.config import MethodsConfig
 from runtime.config import load_config
 from training.checkpoint import NetworkSpec, save_network

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from PIL import Image
 
+import benchmarks.methods.cells.run_cell
 import benchmarks.methods.measure
-import benchmarks.methods.run_cell
 from benchmarks.__main__ import main
-from benchmarks.methods.workers import Share, Task, run_cells
+from benchmarks.methods.cells.workers import Share, Task, run_cells
 from runtime.files import sha256_of
 from training.__main__ import main as adapt_main
 from training.methods.method import Needs
@@ -32,7 +32,7 @@ GRID: dict[str, Any] = {
 def run_here(tasks: Sequence[Task], share: Share) -> Iterator[tuple[Task, Any]]:
     """Run cells in this process: another takes longer to start than such a cell takes to run."""
     for task in tasks:
-        yield task, benchmarks.methods.run_cell.run_cell(*task)
+        yield task, benchmarks.methods.cells.run_cell.run_cell(*task)
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -85,7 +85,7 @@ def cells_of(folder: Path) -> list[dict[str, Any]]:
 def stop_at(monkeypatch: pytest.MonkeyPatch, call: int) -> list[str]:
     """Interrupt the comparison just before its given cell; returns the titles of the cells that ran."""
     ran: list[str] = []
-    run_cell = benchmarks.methods.run_cell.run_cell
+    run_cell = benchmarks.methods.cells.run_cell.run_cell
 
     def run(comparison: Any, cell: Any) -> Any:
         if len(ran) + 1 == call:
@@ -93,7 +93,7 @@ def stop_at(monkeypatch: pytest.MonkeyPatch, call: int) -> list[str]:
         ran.append(cell.title)
         return run_cell(comparison, cell)
 
-    monkeypatch.setattr(benchmarks.methods.run_cell, "run_cell", run)
+    monkeypatch.setattr(benchmarks.methods.cells.run_cell, "run_cell", run)
     return ran
 
 
@@ -288,7 +288,7 @@ def test_cell_killed_before_its_result_is_written_is_evaluated_but_not_trained_a
 
     config = make_run(tmp_path, seeds=[0], tables=[])
     with monkeypatch.context() as patch:
-        patch.setattr(benchmarks.methods.run_cell, "write_text", kill)
+        patch.setattr(benchmarks.methods.cells.run_cell, "write_text", kill)
         assert main(["methods", config]) == 130
     (network,) = tmp_path.rglob("adapted.safetensors")
     (metrics,) = tmp_path.rglob("metrics.jsonl")

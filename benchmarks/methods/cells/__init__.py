@@ -1,0 +1,1 @@
+"""One setting with one seed on one data set: run once, kept on disk."""

@@ -1,0 +1,160 @@
+"""Class-balanced pseudo-labels (Zou et al., "CBST", ECCV 2018): of every class its surest pixels, however sure.
+
+A single threshold would keep roads and lose poles. Each class has its own, at which a share of the pixels predicted as
+it are kept; a pixel's label is then the class that is farthest above its own threshold, which need not be the one
+predicted, and where none is above, the pixel is ignored. Methods differ in the shares: see `Shares`.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from runtime.command import progress
+from runtime.files import write_json
+from runtime.images import write_png
+from runtime.labels import IGNORE_INDEX
+from training.checkpoint import NetworkSpec
+from training.config import PseudoLabelConfig
+from training.data.frames import Frames
+from training.device import Compute
+from training.labels.pseudo_labels import PseudoLabels, frame_probs
+from training.networks.network import SegmentationNetwork
+
+__all__ = ["Shares", "balanced_labels", "class_shares", "class_thresholds", "make_balanced_labels"]
+
+# One pixel in so many counts for the thresholds, as in the authors' code.
+SAMPLED = 4
+# Threshold of a class that nothing was predicted as: it then labels nothing.
+NEVER = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Shares:
+    """Which pixels are labelled: `share` of those predicted as a class, and the surest `image_share` of each image.
+
+    With `rarity` r a class has its own share, `share * (m / n)^r` and at most `most`, where n is how many pixels are
+    predicted as it and m the median of that over the classes that are predicted at all.
+    """
+
+    share: float
+    most: float = 1.0
+    rarity: float = 0.0
+    image_share: float = 0.0
+
+
+@torch.no_grad()
+def make_balanced_labels(
+    network: SegmentationNetwork,
+    spec: NetworkSpec,
+    frames: Frames,
+    labels: PseudoLabels,
+    config: PseudoLabelConfig,
+    compute: Compute,
+    *,
+    shares: Shares,
+) -> None:
+    """Write class-balanced labels of all frames that have none yet; two passes over the frames.
+
+    Args:
+        network: in evaluation mode.
+        spec: how it is fed, and the size it sees at scale 1.
+        frames: N target frames.
+        labels: where they go; the thresholds are kept beside them, so that an interrupted pass goes on with the same.
+        config: scales, and whether to look at the mirrored frame too.
+        compute: device and precision.
+        shares: which pixels are labelled.
+    """
+    labels.folder.mkdir(parents=True, exist_ok=True)
+    mine = compute.world.share(range(len(frames)))
+    missing = [index for index in mine if not labels.path(index).is_file()]
+    path = labels.folder.with_suffix(".thresholds.json")
+    frame_input = spec.frame_input().to(compute.device)
+
+    def probs(index: int) -> Tensor:
+        frame = torch.from_numpy(frames.image(index)).to(compute.device)[None]
+        with compute.autocast():
+            return frame_probs(
+                network,
+                frame_input,
+                frame,
+                network_hw=spec.network_hw,
+                scales=config.scales,
+                mirror=config.mirror,
+            )
+
+    thresholds = _read_thresholds(path)
+    if thresholds is None:
+        surest = [_confidences(probs(index)) for index in progress(mine, title="thresholds", unit="frame")]
+        gathered = [one for part in compute.world.gather(surest) for one in part]
+        thresholds = class_thresholds(gathered, shares, spec.space.num_classes)
+        if compute.world.is_first:
+            write_json(path, thresholds.tolist())
+    for index in progress(missing, title="balanced labels", unit="frame"):
+        label = balanced_labels(probs(index), thresholds.to(compute.device), image_share=shares.image_share)
+        write_png(labels.path(index), label[0].cpu().numpy())
+    compute.world.wait()
+
+
+def class_thresholds(
+    predictions: list[tuple[NDArray[np.uint8], NDArray[np.float32]]], shares: Shares, num_classes: int
+) -> Tensor:
+    """The confidence at which its share of the pixels predicted as a class are kept, (num_classes,).
+
+    Args:
+        predictions: of each frame, the class predicted at some pixels and its probability, both (n,).
+        shares: kept of each class; at least one pixel is.
+        num_classes: C.
+    """
+    labels = np.concatenate([label for label, _ in predictions])
+    confidences = np.concatenate([confidence for _, confidence in predictions])
+    thresholds = np.full(num_classes, NEVER, dtype=np.float32)
+    kept = class_shares(np.bincount(labels, minlength=num_classes), shares)
+    for train_id in np.unique(labels):
+        falling = np.sort(confidences[labels == train_id])[::-1]
+        thresholds[train_id] = falling[max(0, int(kept[train_id] * len(falling)) - 1)]
+    return torch.from_numpy(thresholds)
+
+
+def class_shares(counts: NDArray[np.int64], shares: Shares) -> NDArray[np.float64]:
+    """The share of each class, (C,), of how many pixels are predicted as it, (C,); see `Shares`."""
+    predicted = counts[counts > 0]
+    median = np.median(predicted) if len(predicted) else 1.0
+    scaled: NDArray[np.float64] = shares.share * (median / counts.clip(min=1)) ** shares.rarity
+    return scaled.clip(max=shares.most)
+
+
+def balanced_labels(probs: Tensor, thresholds: Tensor, *, image_share: float = 0.0) -> Tensor:
+    """Labels of probabilities: the class farthest above its threshold, else 255.
+
+    Args:
+        probs: (N, C, H, W).
+        thresholds: (C,).
+        image_share: of each image's pixels, the surest; where no class is above its threshold they are labelled too,
+            as what they are predicted as.
+
+    Returns:
+        (N, H, W) uint8.
+    """
+    ratio, labels = (probs / thresholds[None, :, None, None]).max(dim=1)
+    labels = torch.where(ratio >= 1, labels, IGNORE_INDEX)
+    confidence, predicted = probs.max(dim=1)
+    num_surest = int(image_share * confidence[0].numel())
+    if num_surest > 0:
+        least = confidence.flatten(1).topk(num_surest, dim=1).values[:, -1]
+        is_left = (labels == IGNORE_INDEX) & (confidence >= least[:, None, None])
+        labels = torch.where(is_left, predicted, labels)
+    return labels.to(torch.uint8)
+
+
+def _confidences(probs: Tensor) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    confidence, labels = probs.flatten(2)[..., ::SAMPLED].max(dim=1)
+    return labels[0].to(torch.uint8).cpu().numpy(), confidence[0].float().cpu().numpy()
+
+
+def _read_thresholds(path: Path) -> Tensor | None:
+    return torch.tensor(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else None

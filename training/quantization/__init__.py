@@ -1,0 +1,1 @@
+"""Adaptation of a network that computes as its INT8 artefact will."""
