@@ -13,7 +13,7 @@ import torch
 from runtime.command import say
 from runtime.files import writable_folder
 from training.checkpoint import NetworkSpec, read_network, save_network
-from training.config import TrainingConfig
+from training.config import AdaptationConfig, TrainingConfig
 from training.data.open import open_labelled_frames
 from training.device import Compute, choose_compute
 from training.distributed import ALONE, World
@@ -21,7 +21,7 @@ from training.labels.rounds import rounds_of
 from training.methods.choice import build_method
 from training.methods.method import Setting
 from training.networks.network import SegmentationNetwork
-from training.preparation import SCORED_FRAMES, Prepared, network_inputs, prepare, target_statistics
+from training.preparation import SCORED_FRAMES, Prepared, network_inputs, prepare
 from training.source import fingerprint, load_source, source_frames
 from training.statistics.batch_norm import has_statistics, load_statistics
 from training.statistics.global_batch_norm import by_own_batch
@@ -89,7 +89,7 @@ def adapt(config: TrainingConfig, *, prepared_in: Path | None = None, world: Wor
     )
     if world.is_first:
         if not is_same_domain:
-            _settle(student, spec, prepared, config, compute)
+            _settle(student, prepared, config.adaptation, compute)
         spec = _scored(student, spec, prepared, compute)
         save_network(path, student, spec)
         (folder / "state.safetensors").unlink(missing_ok=is_same_domain)
@@ -165,19 +165,15 @@ def train_on_target(
     return by_own_batch(method.student)
 
 
-def _settle(
-    student: SegmentationNetwork, spec: NetworkSpec, prepared: Prepared, config: TrainingConfig, compute: Compute
-) -> None:
+def _settle(student: SegmentationNetwork, prepared: Prepared, config: AdaptationConfig, compute: Compute) -> None:
     """Give the student the statistics it is deployed with.
 
     While training by batch its running statistics were those of colour-changed crops, which no camera delivers;
     `settled_statistics: running` delivers them all the same, as the authors' code does.
     """
-    adaptation = config.adaptation
-    is_estimated = adaptation.student_statistics == "batch" and adaptation.settled_statistics == "estimated"
-    if is_estimated and has_statistics(student):
-        limit = adaptation.statistics_frames
-        load_statistics(student, target_statistics(student, spec, prepared.frames, compute, limit=limit))
+    is_moved = config.student_statistics == "batch" and config.settled_statistics != "running"
+    if is_moved and has_statistics(student):
+        load_statistics(student, prepared.settled_statistics(student, config, compute))
 
 
 def _scored(student: SegmentationNetwork, spec: NetworkSpec, prepared: Prepared, compute: Compute) -> NetworkSpec:

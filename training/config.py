@@ -135,8 +135,9 @@ class AdaptationConfig(StrictModel):
     is the paper's choice. See `training.statistics.balance`."""
     student_statistics: Literal["batch", "fixed"] = "batch"
     """Student normalises by the batch (the paper) or by the blended statistics."""
-    settled_statistics: Literal["estimated", "running"] = "estimated"
-    """What a student trained by batch is delivered with: statistics of clean target frames, or what training left."""
+    settled_statistics: Literal["blended", "estimated", "running"] = "blended"
+    """What a student trained by batch is delivered with: statistics of clean target frames, blended with the source's
+    by the share that training started with; these alone; or what training left."""
     clean_forward: CleanForwardConfig | None = None
     views: ViewConfig
     memory_hw: Hw

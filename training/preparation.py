@@ -57,12 +57,26 @@ class Prepared:
     spec: NetworkSpec
     frames: Frames
     pseudo_labels: PseudoLabels
+    source_statistics: Statistics
+    """The source network's own, before those of the target were blended into them."""
 
     def importance(self, form: ImportanceForm, compute: Compute) -> ImportanceMaps:
         """Importance of every pixel of every frame; computed where that was not done before."""
         maps = ImportanceMaps(self.folder / f"importance_{form}")
         make_importance_maps(self.network, self.spec, self.frames, maps, form=form, compute=compute)
         return maps
+
+    def settled_statistics(
+        self, student: SegmentationNetwork, config: AdaptationConfig, compute: Compute
+    ) -> Statistics:
+        """What a student trained by batch is delivered with: estimated on clean target frames, and blended.
+
+        The share of target statistics was chosen because more of them did harm. Training by batch does not undo that.
+        """
+        target = target_statistics(student, self.spec, self.frames, compute, limit=config.statistics_frames)
+        if config.settled_statistics != "blended":
+            return target
+        return blend(self.source_statistics, target, self.spec.provenance["statistics_share"])
 
 
 def initial_settings(config: TrainingConfig) -> dict[str, Any]:
@@ -100,6 +114,7 @@ def prepare(config: TrainingConfig, source: LoadedSource, compute: Compute, fold
     spec = source.spec.model_copy(update={"model": config.model})
     _require_deployable(source.network, spec, frames)
     network = compute.place(source.network)
+    own = read_statistics(network)
     _require_usable(network, spec, adaptation, compute)
 
     def begin() -> tuple[SegmentationNetwork, NetworkSpec]:
@@ -110,7 +125,7 @@ def prepare(config: TrainingConfig, source: LoadedSource, compute: Compute, fold
     network, spec = compute.world.first_then_all(begin)
     labels = PseudoLabels(folder / "pseudo_labels")
     make_pseudo_labels(network.eval(), spec, frames, labels, adaptation.pseudo_labels, compute)
-    return Prepared(folder, network, spec, frames, labels)
+    return Prepared(folder, network, spec, frames, labels, own)
 
 
 def target_statistics(

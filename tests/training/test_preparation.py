@@ -103,6 +103,24 @@ def test_what_was_decided_for_the_source_network_does_not_count_again(
     assert again.spec.provenance["statistics_share"] == 0.5
 
 
+@pytest.mark.parametrize("share", [0.0, 0.5])
+def test_student_that_did_not_move_settles_where_it_started(
+    prepare_for: MakePrepared,
+    world: Path,
+    tmp_path: Path,
+    make_settings: Callable[..., Any],
+    compute: Compute,
+    share: float,
+) -> None:
+    prepared = prepare_for(statistics_share=share)
+    started, target = read_statistics(prepared.network), read_statistics(prepare_for(statistics_share=1.0).network)
+    for settled_as, expected in {"blended": started, "estimated": target}.items():
+        settings = make_settings(world, tmp_path / "out", **FAST, settled_statistics=settled_as)
+        config = TrainingConfig.model_validate(settings).adaptation
+        torch.testing.assert_close(prepared.settled_statistics(prepared.network, config, compute), expected)
+    assert not torch.equal(started["stem.1"][0], target["stem.1"][0])
+
+
 def test_forms_of_importance_lie_side_by_side(prepare_for: MakePrepared, compute: Compute) -> None:
     prepared = prepare_for()
     ratio, margin = (prepared.importance(form, compute) for form in ("prob_ratio", "margin"))

@@ -14,7 +14,7 @@ from training.device import Compute
 from training.labels.class_balanced import Shares, make_balanced_labels
 from training.labels.pseudo_labels import PseudoLabels
 from training.networks.network import SegmentationNetwork
-from training.preparation import Prepared, target_statistics
+from training.preparation import Prepared
 from training.statistics.batch_norm import has_statistics, load_statistics
 from training.statistics.global_batch_norm import by_own_batch
 
@@ -68,6 +68,5 @@ def _settled(
     """A copy of the student as it would be delivered: its running statistics are of colour-changed crops."""
     network = by_own_batch(copy.deepcopy(student)).eval()
     if config.student_statistics == "batch" and has_statistics(network):
-        limit = config.statistics_frames
-        load_statistics(network, target_statistics(network, prepared.spec, prepared.frames, compute, limit=limit))
+        load_statistics(network, prepared.settled_statistics(network, config, compute))
     return network
