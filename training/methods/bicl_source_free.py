@@ -11,7 +11,6 @@ rho; the backward loss contrasts, in place of source pixels, the means mu_S with
 the features learn through. Target labels stand in the place of source labels, at their weight.
 """
 
-import copy
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Annotated, Literal
@@ -131,7 +130,7 @@ def partly_calibrated(source: RunningMeans, target: RunningMeans, share: float) 
 
 def _source_network(setting: Setting) -> SegmentationNetwork:
     """A frozen copy, normalised as the student is."""
-    source = copy.deepcopy(setting.network).eval().requires_grad_(False)
+    source = setting.frozen_network()
     if not setting.has_fixed_statistics:
         use_batch_statistics(source)
     source.sum_by_taps(sums_by_taps(setting))

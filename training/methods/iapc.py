@@ -5,7 +5,6 @@ Three networks start from the same weights: the frozen source network judges how
 prototypes, and the student, which is what is delivered, learns on photometrically changed views.
 """
 
-import copy
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
@@ -86,10 +85,9 @@ class Iapc:
     """
 
     def __init__(self, config: IapcConfig, setting: Setting) -> None:
-        source, self.compute = setting.network, setting.compute
-        judge = copy.deepcopy(setting.judge or source) if config.needs.weak else None
-        self.source = None if judge is None else judge.eval().requires_grad_(False)
-        self.memory = copy.deepcopy(source).eval().requires_grad_(False)
+        self.compute = setting.compute
+        self.source = setting.frozen_judge() if config.needs.weak else None
+        self.memory = setting.frozen_network()
         if not setting.has_fixed_statistics:
             # As in the authors' code; copied buffers would do as well, which it never uses.
             use_batch_statistics(self.memory)

@@ -3,6 +3,7 @@
 Adding one touches two places: a file with its settings and its losses, and the list in `training.methods.choice`.
 """
 
+import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
@@ -117,3 +118,11 @@ class Setting:
     def num_classes(self) -> int:
         """C."""
         return len(self.class_prior)
+
+    def frozen_network(self) -> SegmentationNetwork:
+        """A copy of the network as it starts, in evaluation mode, that does not learn."""
+        return copy.deepcopy(self.network).eval().requires_grad_(False)
+
+    def frozen_judge(self) -> SegmentationNetwork:
+        """The same of the network that judges."""
+        return copy.deepcopy(self.judge or self.network).eval().requires_grad_(False)

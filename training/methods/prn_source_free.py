@@ -10,7 +10,6 @@ All of the port is ours. The noise network's word, 1 - p(noise), takes the place
 pixels. Masked consistency, which PRN has not, is off.
 """
 
-import copy
 from typing import Annotated, Literal
 
 import torch
@@ -22,7 +21,7 @@ from training.methods.method import Setting
 from training.methods.parts.refiner import Refiner, RefinerConfig
 from training.methods.parts.student import sums_by_taps
 from training.methods.self_training import Mixed, SelfTraining, TeacherTermConfig, labels_and_weights
-from training.networks.network import NetworkOutput, SegmentationNetwork, scaled_hw, upsample
+from training.networks.network import NetworkOutput, scaled_hw, upsample
 from training.views.batch import TargetBatch
 
 __all__ = ["PrnSourceFree", "PrnSourceFreeConfig"]
@@ -43,7 +42,7 @@ class PrnSourceFree(SelfTraining):
     """Self-training on corrected labels; see the module."""
 
     def __init__(self, config: PrnSourceFreeConfig, setting: Setting) -> None:
-        self.source: SegmentationNetwork = copy.deepcopy(setting.judge or setting.network).eval().requires_grad_(False)
+        self.source = setting.frozen_judge()
         self.source.sum_by_taps(sums_by_taps(setting))
         self._refiner = Refiner(config, setting)
         super().__init__(config, setting)

@@ -9,7 +9,6 @@ The published prototypes start from a pass over all images; these are running me
 with. Features are those that the network has, at temperature 1 as published.
 """
 
-import copy
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
@@ -30,7 +29,7 @@ from training.methods.parts.loss_method import StudentMethod
 from training.methods.parts.student import sums_by_taps
 from training.methods.parts.teacher import Teacher
 from training.networks.feature_channels import feature_channels
-from training.networks.network import SegmentationNetwork, upsample
+from training.networks.network import upsample
 from training.views.batch import TargetBatch
 
 __all__ = ["PrototypeDenoising", "PrototypeDenoisingConfig"]
@@ -71,7 +70,7 @@ class PrototypeDenoising(StudentMethod):
 
     def __init__(self, config: PrototypeDenoisingConfig, setting: Setting) -> None:
         self.config, self._compute, self._frame_input = config, setting.compute, setting.frame_input
-        self._source: SegmentationNetwork = copy.deepcopy(setting.network).eval().requires_grad_(False)
+        self._source = setting.frozen_network()
         self._source.sum_by_taps(sums_by_taps(setting))
         size = feature_channels(setting.network)
         self._prototypes = RunningMeans(setting.num_classes, size, momentum=config.momentum, compute=setting.compute)

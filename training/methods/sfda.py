@@ -6,7 +6,6 @@ easy ones by an adversary. Here there is no generator and no adversary: the stud
 statistics, offline labels stand in for the easy patches' labels, and attention maps are distilled on target crops.
 """
 
-import copy
 from typing import Literal
 
 import torch
@@ -98,6 +97,6 @@ def _cosines(rows: Tensor) -> Tensor:
 
 
 def _frozen(setting: Setting) -> SegmentationNetwork:
-    source: SegmentationNetwork = copy.deepcopy(setting.judge or setting.network).eval().requires_grad_(False)
+    source = setting.frozen_judge()
     source.sum_by_taps(sums_by_taps(setting))
     return source

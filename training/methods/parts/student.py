@@ -1,7 +1,5 @@
 """The student of every method: what of it learns, how it is normalised, and its predictions at the crop's size."""
 
-import copy
-
 import torch
 from torch import Tensor
 
@@ -24,9 +22,7 @@ class Student:
     """
 
     def __init__(self, setting: Setting, *, is_affine_frozen: bool = True) -> None:
-        is_like_another = setting.likeness > 0
-        judge = copy.deepcopy(setting.judge or setting.network) if is_like_another else None
-        self._judge = None if judge is None else judge.eval().requires_grad_(False)
+        self._judge = setting.frozen_judge() if setting.likeness > 0 else None
         self._likeness = setting.likeness
         # What its author keeps from learning stays so.
         self.network: SegmentationNetwork = setting.network.train(not setting.has_fixed_statistics)

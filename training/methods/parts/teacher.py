@@ -1,6 +1,5 @@
 """A teacher: a slow moving average of the student, which labels the frames that the student learns from."""
 
-import copy
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -34,7 +33,7 @@ class Teacher:
     """
 
     def __init__(self, setting: Setting, momentum: float, *, is_ramped: bool = True) -> None:
-        self.network: SegmentationNetwork = copy.deepcopy(setting.network).eval().requires_grad_(False)
+        self.network = setting.frozen_network()
         self.network.sum_by_taps(sums_by_taps(setting))
         by_global_batch(self.network, setting.compute)
         self._compute, self._frame_input = setting.compute, setting.frame_input
