@@ -2,6 +2,7 @@
 
 import copy
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -228,6 +229,18 @@ def test_iapc_plus_leaves_the_classifier_and_moves_batch_norm(setting: Setting, 
     moved = {name for name, parameter in method.student.named_parameters() if parameter.grad is not None}
     everything = {name for name, _ in method.student.named_parameters()}
     assert everything - moved == {name for name in everything if name.startswith("classifier.")}
+
+
+def test_iapc_plus_keeps_the_frequencies_that_the_start_predicts_for_the_same_crops(
+    setting: Setting, batch: TargetBatch
+) -> None:
+    method = method_of(replace(setting, has_fixed_statistics=True), "iapc_plus")
+    assert float(method.losses(batch)["diversity"].detach()) == pytest.approx(0.0, abs=1e-6)
+    with torch.no_grad():
+        method.student.get_parameter("classifier.0.bias")[3] += 1.0
+    # What the running frequencies began with is forgotten, and KL divergence is left.
+    moved = [float(method.losses(batch)["diversity"].detach()) for _ in range(40)]
+    assert moved[-1] > 0.01
 
 
 def test_iapc_plus_learns_no_label_where_there_is_none(setting: Setting, batch: TargetBatch) -> None:
