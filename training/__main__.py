@@ -75,7 +75,10 @@ def _run(options: argparse.Namespace, config: TrainingConfig, world: World) -> M
         case "adapt":
             found = adapt(config, world=world)
             say(f"adapted network: {adapted_path(config)}")
-            decided = {key: found[key] for key in ("statistics_share", "scores_before", "scores_after")}
+            decided = {
+                key: found[key]
+                for key in ("statistics_share", "scores_before", "scores_after", "is_vetoed", "lost_classes")
+            }
             return {**report(config, world=world), **decided, "checkpoint": str(adapted_path(config))}
         case "evaluate":
             return report(config, world=world)

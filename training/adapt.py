@@ -27,6 +27,7 @@ from training.statistics.batch_norm import has_statistics, load_statistics
 from training.statistics.global_batch_norm import by_own_batch
 from training.statistics.label_free import score
 from training.trainer import Run, train
+from training.veto import lost_classes
 from training.views.batches import TargetBatches
 
 __all__ = ["adapt", "adapted_path", "train_on_target"]
@@ -86,10 +87,13 @@ def adapt(config: TrainingConfig, *, prepared_in: Path | None = None, world: Wor
         seed=config.seed,
         source_sha256=source.sha256,
         adaptation=config.adaptation.model_dump(mode="json"),
+        lost_classes=[],
+        is_vetoed=False,
     )
     if world.is_first:
         if not is_same_domain:
             _settle(student, prepared, config.adaptation, compute)
+            student, spec = _unless_vetoed(student.eval(), spec, prepared, config, compute)
         spec = _scored(student, spec, prepared, compute)
         save_network(path, student, spec)
         (folder / "state.safetensors").unlink(missing_ok=is_same_domain)
@@ -174,6 +178,27 @@ def _settle(student: SegmentationNetwork, prepared: Prepared, config: Adaptation
     is_moved = config.student_statistics == "batch" and config.settled_statistics != "running"
     if is_moved and has_statistics(student):
         load_statistics(student, prepared.settled_statistics(student, config, compute))
+
+
+def _unless_vetoed(
+    student: SegmentationNetwork, spec: NetworkSpec, prepared: Prepared, config: TrainingConfig, compute: Compute
+) -> tuple[SegmentationNetwork, NetworkSpec]:
+    """The student, or what it started from where it lost too many classes, and the spec that tells which of them."""
+    start = compute.place(prepared.load_start(config))
+    images = list(network_inputs(spec, prepared.frames, compute, limit=SCORED_FRAMES))
+    lost, num_present = lost_classes(start, student, images, compute)
+    names = [spec.space.names[index] for index in lost]
+    is_vetoed = len(lost) > config.adaptation.max_lost_classes * num_present
+    spec = spec.with_provenance(lost_classes=names, is_vetoed=is_vetoed)
+    if not is_vetoed:
+        return student, spec
+    say(
+        f"WARNING: the adapted network hardly predicts {len(lost)} of {num_present} classes any more "
+        f"({', '.join(names)}), more than adaptation.max_lost_classes={config.adaptation.max_lost_classes} allows: "
+        "delivered is the network that training started from, with target statistics and nothing learnt. Fewer "
+        "iterations, a smaller learning rate or another method may do better"
+    )
+    return start, spec
 
 
 def _scored(student: SegmentationNetwork, spec: NetworkSpec, prepared: Prepared, compute: Compute) -> NetworkSpec:

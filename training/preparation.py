@@ -66,6 +66,10 @@ class Prepared:
         make_importance_maps(self.network, self.spec, self.frames, maps, form=form, compute=compute)
         return maps
 
+    def load_start(self, config: TrainingConfig) -> SegmentationNetwork:
+        """`network` as it was before it was trained, in evaluation mode, on the CPU."""
+        return load_network(self.folder / INITIAL, factory=factory_of(config.model))[0].eval()
+
     def settled_statistics(
         self, student: SegmentationNetwork, config: AdaptationConfig, compute: Compute
     ) -> Statistics:

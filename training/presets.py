@@ -38,6 +38,7 @@ _PAPER: dict[str, Any] = {
     "balance": 0.0,
     "student_statistics": "batch",
     "settled_statistics": "estimated",
+    "max_lost_classes": 1.0,
     "clean_forward": None,
     "views": {"train_hw": [640, 1280], "scale": [0.8, 1.2], "crop_hw": [256, 512], "mirror": 0.5},
     "memory_hw": [640, 1280],

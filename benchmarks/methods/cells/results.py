@@ -54,6 +54,8 @@ class CellResult(StrictModel):
     cost: Cost | None = None
     """None where the network was there already: its training was of a run that ended before it was evaluated."""
     statistics_share: float | None = None
+    is_vetoed: bool = False
+    """Whether the figures are of what the cell started from, because it lost too many classes."""
     figures: Figures | None = None
     is_network_kept: bool = False
     failed: str | None = None

@@ -39,7 +39,9 @@ def run_cell(comparison: Comparison, cell: Cell) -> CellResult:
         is_learnt = cell.oracle is not None or not provenance["is_same_domain"]
         cost = None if is_there or not is_learnt else _cost(cell, comparison.compute, time.perf_counter() - started)
         figures = _measure(comparison, cell, provenance["scores_after"])
-        found = {"figures": figures, "cost": cost, "statistics_share": provenance["statistics_share"]}
+        is_vetoed = cell.oracle is None and provenance["is_vetoed"]
+        share = provenance["statistics_share"]
+        found = {"figures": figures, "cost": cost, "statistics_share": share, "is_vetoed": is_vetoed}
     except TrainingError as error:
         found = {"failed": str(error)}
     result = CellResult.of(comparison, cell, **found)
