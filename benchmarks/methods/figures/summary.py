@@ -106,7 +106,7 @@ def row_figures(
         iou=_iou(list(done.values())),
         failed={seed: result.failed for seed, result in results.items() if result.failed is not None},
         costs=[result.cost for result in results.values() if result.cost is not None],
-        note=row.note,
+        note="; ".join(filter(None, [row.note, _veto_note(results)])),
         published=row.published,
         setting=row.setting,
         is_configured=is_configured,
@@ -131,6 +131,12 @@ def baseline_figures(title: str, figures: Figures, shown: Sequence[str], source:
         published=PUBLISHED_SOURCE if title == "source only" else None,
         is_baseline=True,
     )
+
+
+def _veto_note(results: Mapping[int, CellResult]) -> str:
+    """That figures are of a row's start, where they are; empty otherwise."""
+    vetoed = [str(seed) for seed, result in sorted(results.items()) if result.is_vetoed]
+    return f"lost too many classes and was vetoed with seed {', '.join(vetoed)}: figures of its start" if vetoed else ""
 
 
 def _values(figures: Mapping[int, Figures], measure: str) -> dict[int, float]:

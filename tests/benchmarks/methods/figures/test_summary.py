@@ -45,6 +45,13 @@ def test_failed_seed_is_told_and_not_averaged() -> None:
     assert row.failed == {1: "NaN"}
 
 
+def test_figures_of_a_start_say_so() -> None:
+    vetoed = result(2, 20.0).model_copy(update={"is_vetoed": True})
+    row = row_figures(Row("x", {}, note="ours"), {0: result(0, 30.0), 2: vetoed}, ("miou",), {})
+    assert row.note == "ours; lost too many classes and was vetoed with seed 2: figures of its start"
+    assert row_figures(Row("x", {}), {0: result(0, 30.0)}, ("miou",), {}).note == ""
+
+
 def test_baseline_has_no_spread_and_the_source_is_the_papers_first_row() -> None:
     source, other = Figures(scores={}, miou=20.0), Figures(scores={}, miou=26.5)
     row = baseline_figures("BN replaced", other, ("miou",), source)
