@@ -1,5 +1,6 @@
-"""Files that are either whole or absent: written beside their place, then renamed into it."""
+"""Files that are whole or absent, written beside their place, then renamed; and folders that one process has alone."""
 
+import fcntl
 import hashlib
 import json
 import os
@@ -9,9 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from runtime.errors import ConfigError
+from runtime.errors import ConfigError, IapcError
 
-__all__ = ["replacing", "sha256_of", "writable_file", "writable_folder", "write_json", "write_text"]
+__all__ = ["claimed", "replacing", "sha256_of", "writable_file", "writable_folder", "write_json", "write_text"]
 
 
 @contextmanager
@@ -76,3 +77,21 @@ def writable_folder(folder: Path) -> Path:
     except OSError as error:
         raise ConfigError(f"output folder {folder} cannot be written ({error.strerror}); choose another") from error
     return folder
+
+
+@contextmanager
+def claimed(folder: Path, taken: str) -> Iterator[None]:
+    """Within the block no other process that claims the folder gets it; the system gives it back however one ends.
+
+    Raises:
+        IapcError: with the message `taken`: another process has it; it may be about to end.
+    """
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise IapcError(taken) from error
+        yield
+    finally:
+        os.close(handle)

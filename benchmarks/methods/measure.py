@@ -7,7 +7,7 @@ are fixed before the first one runs, and none is stopped, chosen or changed by w
 """
 
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import AbstractContextManager, ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from benchmarks.methods.rows.tables import build_tables
 from runtime.command import progress, say
 from runtime.config import load_config
 from runtime.errors import ConfigError
-from runtime.files import writable_folder
+from runtime.files import claimed, writable_folder
 from training.config import TrainingConfig
 from training.source import source_frames
 
@@ -52,20 +52,29 @@ def measure_methods(config: SectionConfig, run_file: Path, overrides: Sequence[s
         ConfigError: a row changes a key that does not exist; a run file describes another source network.
         CheckpointError: a source network's file cannot be used.
         DataError: a frame, label or earlier result cannot be read.
+        IapcError: another process compares on the same output.
     """
     methods = config.methods
     studies = [_study(path, methods, overrides) for path in methods.data or (run_file,)]
     tasks = {seed: [task for study in studies for task in _tasks(study, seed)] for seed in methods.seeds}
-    for study in studies:
-        writable_folder(study.comparison.folder / "cells")
     every = [task for of_seed in tasks.values() for task in of_seed]
-    results = read_results(every)
-    baselines = [measure_baselines(study.comparison) for study in studies]
-    share = share_of([study.comparison for study in studies], methods.workers)
-    page = Page(config, studies, baselines, results, len(every), share)
-    left = [task for task in every if _path(task) not in results]
-    _run(left, share, results, page)
-    return page.write(is_last=True)
+    with ExitStack() as claims:
+        for study in studies:
+            claims.enter_context(_claimed(study.comparison))
+        results = read_results(every)
+        baselines = [measure_baselines(study.comparison) for study in studies]
+        share = share_of([study.comparison for study in studies], methods.workers)
+        page = Page(config, studies, baselines, results, len(every), share)
+        left = [task for task in every if _path(task) not in results]
+        _run(left, share, results, page)
+        return page.write(is_last=True)
+
+
+def _claimed(comparison: Comparison) -> AbstractContextManager[None]:
+    """Two comparisons that ran the same cell at the same time would write into one run."""
+    folder = comparison.folder
+    writable_folder(folder / "cells")
+    return claimed(folder, f"{folder} belongs to another comparison that runs; wait for it, or set training.output")
 
 
 def _study(path: Path, methods: MethodsConfig, overrides: Sequence[str]) -> Study:

@@ -1,13 +1,10 @@
 """Folders that one process has for itself, as long as it serves."""
 
-import fcntl
-import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from runtime.errors import IapcError
-from runtime.files import writable_folder
+from runtime.files import claimed, writable_folder
 from runtime.settings import RuntimeConfig
 
 __all__ = ["claimed_folders"]
@@ -30,21 +27,9 @@ def claimed_folders(config: RuntimeConfig) -> Iterator[None]:
         folders["harvest.folder"] = config.harvest.folder
     with ExitStack() as stack:
         for setting, folder in folders.items():
-            stack.enter_context(_claimed(writable_folder(folder), setting))
+            taken = (
+                f"runtime.{setting}={folder} belongs to another process that serves; stop it, or give each a folder of "
+                "its own"
+            )
+            stack.enter_context(claimed(writable_folder(folder), taken))
         yield
-
-
-@contextmanager
-def _claimed(folder: Path, setting: str) -> Iterator[None]:
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise IapcError(
-                f"runtime.{setting}={folder} belongs to another process that serves; stop it, or give each a folder "
-                "of its own"
-            ) from error
-        yield
-    finally:
-        os.close(handle)

@@ -14,7 +14,7 @@ import benchmarks.methods.cells.run_cell
 import benchmarks.methods.measure
 from benchmarks.__main__ import main
 from benchmarks.methods.cells.workers import Share, Task, run_cells
-from runtime.files import sha256_of
+from runtime.files import claimed, sha256_of
 from training.__main__ import main as adapt_main
 from training.methods.method import Needs
 from training.methods.tent import TentConfig
@@ -161,6 +161,18 @@ def test_network_is_deleted_after_its_evaluation_unless_kept(whole: Path, make_r
     assert len(metrics.read_text().splitlines()) == 2
     assert main(["methods", make_run(tmp_path, seeds=[0], tables=[], iterations=2)]) == 0
     assert len(list((tmp_path / "out/methods/runs").rglob("adapted.safetensors"))) == 1
+
+
+def test_two_comparisons_do_not_write_into_one_output(
+    make_run: MakeRun, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = make_run(tmp_path, seeds=[0], tables=[])
+    folder = tmp_path / "out/methods"
+    folder.mkdir(parents=True)
+    with claimed(folder, "taken"):
+        assert main(["methods", config]) == 1
+    assert f"{folder} belongs to another comparison that runs" in capsys.readouterr().err
+    assert [path.name for path in folder.rglob("*")] == ["cells"]
 
 
 def test_ablation_stands_beside_the_rows_without_a_step(
