@@ -9,7 +9,7 @@ from runtime.config import StrictModel
 
 __all__ = ["MethodsConfig", "OracleConfig", "TableName", "name_of"]
 
-TableName = Literal["ablation", "sensitivity", "variants", "methods"]
+TableName = Literal["ablation", "sensitivity", "variants", "methods", "plus"]
 
 
 class OracleConfig(StrictModel):
@@ -30,8 +30,8 @@ class MethodsConfig(StrictModel):
     seeds: Annotated[tuple[NonNegativeInt, ...], Field(min_length=1)] = (0, 1, 2)
     """Of the adaptation alone: the source network of a data set is one and the same."""
     tables: tuple[TableName, ...] = ("methods",)
-    """`methods` puts every other method in the place of the configured one, with all else as it is; the others vary
-    IAPC."""
+    """`methods` puts every other method in the place of the configured one, with all else as it is, and `plus` IAPC+,
+    whole and without each of its parts; the others vary IAPC."""
     sensitivity_values: Literal["all", "ends"] = "all"
     """`ends` runs the lowest and the highest of each weight's values, and the configured one."""
     iterations: PositiveInt | None = None

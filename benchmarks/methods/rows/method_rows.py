@@ -10,7 +10,7 @@ from typing import Any
 
 from benchmarks.methods.rows.row import ALL, Row
 
-__all__ = ["method_rows"]
+__all__ = ["PLUS_ROWS", "method_rows"]
 
 
 def _method(title: str, name: str, note: str = "", published: float | None = None, **settings: Any) -> Row:
@@ -57,10 +57,22 @@ _WITH_SOURCE = (
     _method("PGPC", "pgpc", "completed from U2PL; published with a transformer", 71.8),
 )
 
-_PLUS = Row(
-    "IAPC+",
-    {"method": {"name": "iapc_plus"}, "balance": 0.5},
-    note="ours: starts from predictions whose class frequencies are balanced",
+
+def _plus(title: str, note: str = "", balance: float = 0.5, **settings: Any) -> Row:
+    return Row(title, {"method": {"name": "iapc_plus", **settings}, "balance": balance}, note=note)
+
+
+_PLUS = _plus("IAPC+", "ours: starts from predictions whose class frequencies are balanced")
+
+PLUS_ROWS = (
+    _plus("IAPC+"),
+    _plus("no balanced start", balance=0.0),
+    _plus("no information", information=0.0),
+    _plus("no diversity", diversity=0.0),
+    _plus("no labels", mixed=0.0),
+    _plus("labels made once", rounds=1),
+    _plus("labels of all pixels", share=1.0),
+    _plus("classifier learns", is_classifier_frozen=False),
 )
 
 _IAPC = _method("IAPC", "iapc", "with its defaults", 49.4)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, assert_never
 
 from benchmarks.methods.config import MethodsConfig, TableName
-from benchmarks.methods.rows.method_rows import method_rows
+from benchmarks.methods.rows.method_rows import PLUS_ROWS, method_rows
 from benchmarks.methods.rows.row import ALL, Row
 from runtime.errors import ConfigError
 
@@ -84,7 +84,7 @@ def build_tables(config: MethodsConfig, adaptation: Mapping[str, Any]) -> list[T
         ConfigError: a table varies IAPC, and another method is configured.
     """
     name = adaptation["method"]["name"]
-    if name != "iapc" and (vary_iapc := [table for table in config.tables if table != "methods"]):
+    if name != "iapc" and (vary_iapc := [table for table in config.tables if table not in ("methods", "plus")]):
         raise ConfigError(
             f"methods.tables {', '.join(vary_iapc)} vary the terms of iapc, and adaptation.method is {name}; set "
             "methods.tables to [methods] or to [], and give rows of your own"
@@ -107,6 +107,8 @@ def _built_in(name: TableName, config: MethodsConfig, adaptation: Mapping[str, A
             return Table(name, "Variants of the forms", VARIANTS)
         case "methods":
             return Table(name, "Methods", method_rows(adaptation["method"]["name"]), has_baselines=True, is_ranked=True)
+        case "plus":
+            return Table(name, "Ablation of IAPC+", PLUS_ROWS, has_baselines=True)
         case _:
             assert_never(name)
 

@@ -139,3 +139,21 @@ def test_tables_of_iapcs_terms_are_refused_for_another_method(comparison: Compar
     with pytest.raises(ConfigError, match=r"ablation vary the terms of iapc, and .* is tent"):
         build_tables(MethodsConfig(tables=("ablation",)), adaptation)
     assert [table.name for table in build_tables(MethodsConfig(tables=()), adaptation)] == ["rows"]
+
+
+def test_each_row_of_the_ablation_of_iapc_plus_lacks_one_part(comparison: Comparison) -> None:
+    tables = tables_of(comparison, tables=("methods", "plus"))
+    cells = cells_of(comparison, tables["plus"])
+    whole = cells.pop("IAPC+")
+    assert whole.fingerprint == cells_of(comparison, tables["methods"])["IAPC+"].fingerprint
+    values = whole.config.adaptation.model_dump()
+    for title, cell in cells.items():
+        found = cell.config.adaptation.model_dump()
+        differing = [key for key in found if found[key] != values[key]]
+        parts = [key for key in found["method"] if found["method"][key] != values["method"][key]]
+        assert len(parts) + ("balance" in differing) == 1, title
+        assert set(differing) <= {"method", "balance"}, title
+    assert tables["plus"].has_baselines
+    assert [table.name for table in build_tables(MethodsConfig(tables=("plus",)), {"method": {"name": "tent"}})] == [
+        "plus"
+    ]
