@@ -68,3 +68,14 @@ def test_frames_without_a_label_are_not_drawn_and_equal_networks_do_not_differ(t
 
 def test_missing_counts_are_no_frames(tmp_path: Path) -> None:
     assert resampled_miou(tmp_path / "none.npz") == {}
+
+
+def test_neighbours_are_drawn_together(tmp_path: Path) -> None:
+    """Of 64 frames the first half is right, the second wrong: in runs of four, as in a video, far more varies."""
+    right, wrong = np.array([[5, 0], [0, 5]]), np.array([[0, 5], [5, 0]])
+    halves = np.stack([right] * 32 + [wrong] * 32)
+    mixed = np.stack([right, wrong] * 32)
+    np.savez(tmp_path / "counts.npz", halves=halves, mixed=mixed)
+    found = resampled_miou(tmp_path / "counts.npz")
+    assert found["mixed"].std() == 0.0
+    assert found["halves"].std() > 5.0
