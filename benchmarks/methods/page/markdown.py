@@ -24,7 +24,8 @@ PUBLISHED_NOTE = (
 SIGNIFICANCE_NOTE = (
     "Differences are of equal seeds, from the row with the highest mean, which is chosen by the same figures and "
     "therefore flattered. Interval and p: Student's t over the seeds, which another source network would not obey; "
-    "p (Holm) is corrected for the rows of the block. The last column resamples test frames, in runs of neighbours, seeds as they are."
+    "p (Holm) is corrected for the rows of the block. The last column resamples test frames, in runs of neighbours, "
+    "seeds as they are."
 )
 COST_NOTE = (
     "Seconds are of all steps and of settling statistics, without labels and importance, which methods share, and "

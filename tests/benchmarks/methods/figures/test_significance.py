@@ -77,5 +77,5 @@ def test_neighbours_are_drawn_together(tmp_path: Path) -> None:
     mixed = np.stack([right, wrong] * 32)
     np.savez(tmp_path / "counts.npz", halves=halves, mixed=mixed)
     found = resampled_miou(tmp_path / "counts.npz")
-    assert found["mixed"].std() == 0.0
+    assert found["mixed"].std() < 1e-6
     assert found["halves"].std() > 5.0
