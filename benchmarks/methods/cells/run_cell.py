@@ -29,6 +29,7 @@ __all__ = ["run_cell"]
 def run_cell(comparison: Comparison, cell: Cell) -> CellResult:
     """Learn, evaluate and write the result; a run that cannot go on is a result too."""
     _prepare(comparison, cell)
+    _forget_peak(comparison.compute)
     is_there, started = adapted_path(cell.config).exists(), time.perf_counter()
     found: dict[str, Any]
     try:
@@ -89,6 +90,15 @@ def _step_seconds(cell: Cell) -> float:
     images_per_s = json.loads(metrics.read_text(encoding="utf-8").splitlines()[-1])["images_per_s"]
     learnt = cell.oracle or cell.config.adaptation
     return float(learnt.batch_size / images_per_s)
+
+
+def _forget_peak(compute: Compute) -> None:
+    """What the cell starts from is shared, and made by whichever cell comes first: its memory is none of theirs."""
+    if compute.device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats()
+    else:
+        # The kernel's notation for: let VmHWM begin again at what is resident now.
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
 
 
 def _peak_bytes(compute: Compute) -> int:
