@@ -192,11 +192,13 @@ def _unless_vetoed(
     spec = spec.with_provenance(lost_classes=names, is_vetoed=is_vetoed)
     if not is_vetoed:
         return student, spec
+    kept = config.output / "vetoed.safetensors"
+    save_network(kept, student, spec)
     say(
         f"WARNING: the adapted network hardly predicts {len(lost)} of {num_present} classes any more "
         f"({', '.join(names)}), more than adaptation.max_lost_classes={config.adaptation.max_lost_classes} allows: "
-        "delivered is the network that training started from, with target statistics and nothing learnt. Fewer "
-        "iterations, a smaller learning rate or another method may do better"
+        f"delivered is the network that training started from; what it learnt is kept as {kept}. Fewer iterations, a "
+        "smaller learning rate or another method may do better"
     )
     return start, spec
 

@@ -45,6 +45,10 @@ __all__ = ["SCORED_FRAMES", "Prepared", "initial_settings", "network_inputs", "p
 SCORED_FRAMES = 32
 FRAMES_PER_BATCH = 4
 INITIAL = "initial.safetensors"
+# Of what lies in the folder; 2: `is_same_domain` is always told.
+FORMAT = 2
+# What a source network that was adapted itself tells of that adaptation, and this one may not decide anew.
+DECIDED_BEFORE = ("shift", "shares_tried", "class_offsets", "lost_classes", "is_vetoed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,13 +113,15 @@ def prepare(config: TrainingConfig, source: LoadedSource, compute: Compute, fold
         )
     adaptation = config.adaptation
     settings = {
+        "format": FORMAT,
         **initial_settings(config),
         "source": source.sha256,
         "target": config.target.adapt,
         "pseudo_labels": adaptation.pseudo_labels,
     }
     folder = writable_folder(folder / fingerprint(settings, compute))
-    spec = source.spec.model_copy(update={"model": config.model})
+    told = {key: value for key, value in source.spec.provenance.items() if key not in DECIDED_BEFORE}
+    spec = source.spec.model_copy(update={"model": config.model, "provenance": told})
     _require_deployable(source.network, spec, frames)
     network = compute.place(source.network)
     own = read_statistics(network)

@@ -73,6 +73,8 @@ def report(config: TrainingConfig, *, world: World = ALONE) -> dict[str, Any]:
     if not world.is_first:
         return {}
     source = load_source(config).network
+    if spec.provenance.get("is_vetoed"):
+        say("the row `adapted` is of the network that training started from: what was learnt was vetoed")
     picture = config.output / "comparison.png"
     write_comparison(picture, test, compute.place(source), adapted, spec, compute)
     return _write(config.output / "report.json", rows, spec, picture)

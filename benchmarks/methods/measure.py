@@ -59,8 +59,8 @@ def measure_methods(config: SectionConfig, run_file: Path, overrides: Sequence[s
     tasks = {seed: [task for study in studies for task in _tasks(study, seed)] for seed in methods.seeds}
     every = [task for of_seed in tasks.values() for task in of_seed]
     with ExitStack() as claims:
-        for study in studies:
-            claims.enter_context(_claimed(study.comparison))
+        for folder in {study.comparison.folder.resolve() for study in studies}:
+            claims.enter_context(_claimed(folder))
         results = read_results(every)
         baselines = [measure_baselines(study.comparison) for study in studies]
         share = share_of([study.comparison for study in studies], methods.workers)
@@ -70,9 +70,8 @@ def measure_methods(config: SectionConfig, run_file: Path, overrides: Sequence[s
         return page.write(is_last=True)
 
 
-def _claimed(comparison: Comparison) -> AbstractContextManager[None]:
+def _claimed(folder: Path) -> AbstractContextManager[None]:
     """Two comparisons that ran the same cell at the same time would write into one run."""
-    folder = comparison.folder
     writable_folder(folder / "cells")
     return claimed(folder, f"{folder} belongs to another comparison that runs; wait for it, or set training.output")
 

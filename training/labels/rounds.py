@@ -65,7 +65,7 @@ def rounds_of(
 def _settled(
     student: SegmentationNetwork, prepared: Prepared, config: AdaptationConfig, compute: Compute
 ) -> SegmentationNetwork:
-    """A copy of the student as it would be delivered: its running statistics are of colour-changed crops."""
+    """A copy of the student with statistics of clean frames: its running ones are of colour-changed crops."""
     network = by_own_batch(copy.deepcopy(student)).eval()
     if config.student_statistics == "batch" and has_statistics(network):
         load_statistics(network, prepared.settled_statistics(network, config, compute))

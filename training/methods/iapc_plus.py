@@ -34,6 +34,8 @@ __all__ = ["IapcPlus", "IapcPlusConfig", "frequency_divergence"]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 # Of the running frequencies: a batch of six crops shows too few classes to be held to those of all frames.
 MEMORY = 0.9
+# Class frequencies below it count as equal.
+SMALLEST = 1e-6
 
 
 class IapcPlusConfig(StrictModel):
@@ -123,13 +125,16 @@ def _freeze_classifier(network: SegmentationNetwork) -> None:
             "adaptation.method iapc_plus keeps the classifier, and the network does not say which of its modules that "
             "is; name it (`head`), or set is_classifier_frozen to false"
         )
-    network.get_submodule(network.head).requires_grad_(False)
+    for name, parameter in network.get_submodule(network.head).named_parameters():
+        # Not the ranges of a network that learns to live with its integers.
+        if name.rpartition(".")[2] in ("weight", "bias"):
+            parameter.requires_grad_(False)
 
 
 def frequency_divergence(frequencies: Tensor, running: Tensor, wanted: Tensor) -> Tensor:
-    """Divergence of class frequencies (C,) from those wanted (C,), which must be positive; scalar.
+    """Divergence of class frequencies (C,) from those wanted (C,); scalar.
 
     Its gradient is that of KL(running || wanted) as far as this batch moves the running frequencies: `running` (C,)
     itself is a constant.
     """
-    return (frequencies * (running.clamp(min=1e-6).log() - wanted.log())).sum()
+    return (frequencies * (running.clamp(min=SMALLEST).log() - wanted.clamp(min=SMALLEST).log())).sum()

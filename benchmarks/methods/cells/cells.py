@@ -47,7 +47,7 @@ class Comparison:
 
     @classmethod
     def of(cls, name: str, config: TrainingConfig, methods: MethodsConfig) -> "Comparison":
-        """Pin the source network; the steps are those of the comparison where it names any.
+        """Pin the source network; nothing is vetoed, and the steps are those of the comparison where it names any.
 
         Raises:
             CheckpointError: the source network's file cannot be used.
@@ -57,9 +57,11 @@ class Comparison:
         pinned: dict[str, Any] = {
             "source": GivenSource(kind="checkpoint", path=source_path(config), frames=config.source.frames)
         }
+        # A table shows what a setting does, and of a vetoed network it would show the start.
+        changed: dict[str, Any] = {"max_lost_classes": 1.0}
         if methods.iterations is not None:
-            changed = {"iterations": methods.iterations}
-            pinned["adaptation"] = config.adaptation.model_copy(update=changed)
+            changed["iterations"] = methods.iterations
+        pinned["adaptation"] = config.adaptation.model_copy(update=changed)
         config = config.model_copy(update=pinned)
         return cls(name, config, methods, source.sha256, choose_compute(config.device, config.precision))
 

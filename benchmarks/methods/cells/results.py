@@ -57,7 +57,8 @@ class CellResult(StrictModel):
     is_vetoed: bool = False
     """Whether the figures are of what the cell started from, because it lost too many classes."""
     figures: Figures | None = None
-    is_network_kept: bool = False
+    is_network_kept: bool | None = None
+    """None in results of earlier versions, whose networks stay."""
     failed: str | None = None
     """Why there are no figures; on disk only where the same would happen again. Delete the file to try again."""
 
@@ -99,7 +100,7 @@ def delete_network(cell: Cell, result: CellResult) -> None:
 
     A kill in between costs disk space until the next run, not a cell.
     """
-    if result.failed is None and not result.is_network_kept:
+    if result.failed is None and result.is_network_kept is False:
         adapted_path(cell.config).unlink(missing_ok=True)
 
 

@@ -13,6 +13,7 @@ import torch
 from benchmarks.methods.cells.cells import Cell, Comparison
 from benchmarks.methods.cells.oracle import learn_from_labels
 from benchmarks.methods.cells.results import CellResult, Cost, Counts, Figures, delete_network, measured, write_counts
+from runtime.command import say
 from runtime.errors import DataError, TrainingError
 from runtime.files import writable_folder, write_text
 from training.adapt import adapt, adapted_path
@@ -97,8 +98,11 @@ def _forget_peak(compute: Compute) -> None:
     if compute.device.type == "cuda":
         torch.cuda.reset_peak_memory_stats()
     else:
-        # The kernel's notation for: let VmHWM begin again at what is resident now.
-        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+        try:
+            # The kernel's notation for: let VmHWM begin again at what is resident now.
+            Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+        except OSError as error:
+            say(f"the peak memory of this cell counts what it starts from too ({error})")
 
 
 def _peak_bytes(compute: Compute) -> int:

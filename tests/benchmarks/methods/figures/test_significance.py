@@ -78,4 +78,5 @@ def test_neighbours_are_drawn_together(tmp_path: Path) -> None:
     np.savez(tmp_path / "counts.npz", halves=halves, mixed=mixed)
     found = resampled_miou(tmp_path / "counts.npz")
     assert found["mixed"].std() < 1e-6
-    assert found["halves"].std() > 5.0
+    # Single draws give 5.4.
+    assert found["halves"].std() > 8.0
