@@ -23,7 +23,7 @@ from training.methods.method import Setting
 from training.networks.network import SegmentationNetwork
 from training.preparation import SCORED_FRAMES, Prepared, network_inputs, prepare
 from training.source import fingerprint, load_source, source_frames
-from training.statistics.batch_norm import has_statistics, load_statistics
+from training.statistics.batch_norm import has_statistics
 from training.statistics.global_batch_norm import by_own_batch
 from training.statistics.label_free import score
 from training.trainer import Run, train
@@ -92,7 +92,7 @@ def adapt(config: TrainingConfig, *, prepared_in: Path | None = None, world: Wor
     )
     if world.is_first:
         if not is_same_domain:
-            _settle(student, prepared, config.adaptation, compute)
+            spec = spec.with_provenance(settled_share=_settle(student, prepared, config.adaptation, compute))
             student, spec = _unless_vetoed(student.eval(), spec, prepared, config, compute)
         spec = _scored(student, spec, prepared, compute)
         save_network(path, student, spec)
@@ -169,15 +169,20 @@ def train_on_target(
     return by_own_batch(method.student)
 
 
-def _settle(student: SegmentationNetwork, prepared: Prepared, config: AdaptationConfig, compute: Compute) -> None:
-    """Give the student the statistics it is deployed with.
+def _settle(
+    student: SegmentationNetwork, prepared: Prepared, config: AdaptationConfig, compute: Compute
+) -> float | None:
+    """Give the student the statistics it is deployed with; the target's share of them, None where they stay.
 
     While training by batch its running statistics were those of colour-changed crops, which no camera delivers;
     `settled_statistics: running` delivers them all the same, as the authors' code does.
     """
     is_moved = config.student_statistics == "batch" and config.settled_statistics != "running"
-    if is_moved and has_statistics(student):
-        load_statistics(student, prepared.settled_statistics(student, config, compute))
+    if not is_moved or not has_statistics(student):
+        return None
+    share = prepared.settle(student, config, compute)
+    say(f"share of target statistics in the adapted network: {share}")
+    return share
 
 
 def _unless_vetoed(

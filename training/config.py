@@ -137,7 +137,7 @@ class AdaptationConfig(StrictModel):
     """Student normalises by the batch (the paper) or by the blended statistics."""
     settled_statistics: Literal["blended", "estimated", "running"] = "blended"
     """What a student trained by batch is delivered with: statistics of clean target frames, blended with the source's
-    by the share that training started with; these alone; or what training left."""
+    by `statistics_share`, which `auto` chooses anew for the student; these alone; or what training left."""
     max_lost_classes: Share = 0.25
     """Where the adapted network lost more than this share of the classes it started with, the one it started from is
     delivered instead; 1 delivers in any case. See `training.veto`."""

@@ -74,17 +74,29 @@ class Prepared:
         """`network` as it was before it was trained, in evaluation mode, on the CPU."""
         return load_network(self.folder / INITIAL, factory=factory_of(config.model))[0].eval()
 
-    def settled_statistics(
-        self, student: SegmentationNetwork, config: AdaptationConfig, compute: Compute
-    ) -> Statistics:
-        """What a student trained by batch is delivered with: estimated on clean target frames, and blended.
+    def settle(self, student: SegmentationNetwork, config: AdaptationConfig, compute: Compute) -> float:
+        """Give a student trained by batch statistics of clean target frames, blended with the source's.
 
-        The share of target statistics was chosen because more of them did harm. Training by batch does not undo that.
+        The share of the target's is the one given, or chosen anew: the student is another network than the one that
+        the share it started with was chosen for, and training by batch brought it nearer to the target's alone.
+
+        Returns:
+            That share; 1 where `settled_statistics` leaves the source's out.
         """
         target = target_statistics(student, self.spec, self.frames, compute, limit=config.statistics_frames)
-        if config.settled_statistics != "blended":
-            return target
-        return blend(self.source_statistics, target, self.spec.provenance["statistics_share"])
+        share = 1.0
+        if config.settled_statistics == "blended":
+            share = (
+                config.statistics_share
+                if config.statistics_share != "auto"
+                else self._share_for(student, target, compute)
+            )
+        load_statistics(student, blend(self.source_statistics, target, share))
+        return share
+
+    def _share_for(self, student: SegmentationNetwork, target: Statistics, compute: Compute) -> float:
+        images = list(network_inputs(self.spec, self.frames, compute, limit=SCORED_FRAMES))
+        return choose_share(student, images, source=self.source_statistics, target=target, compute=compute)[0]
 
 
 def initial_settings(config: TrainingConfig) -> dict[str, Any]:

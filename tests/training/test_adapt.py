@@ -19,8 +19,9 @@ from training.checkpoint import load_network, read_tensors, save_network, save_t
 from training.data.layouts import folder_images
 from training.device import Compute
 from training.networks.config import DeepLabV2Config
-from training.preparation import target_statistics
+from training.preparation import network_inputs, target_statistics
 from training.statistics.batch_norm import blend, load_statistics, read_statistics
+from training.statistics.label_free import choose_share
 
 ROOT = Path(__file__).parents[2]
 MakeConfig = Callable[..., str]
@@ -192,17 +193,21 @@ def test_network_is_left_as_it_is_where_the_target_is_no_other_domain(
     assert any(not torch.equal(changed[name], tensor) for name, tensor in source.state_dict().items())
 
 
-@pytest.mark.parametrize(("settled_as", "share"), [("estimated", 0.5), ("blended", 0.25), ("blended", 1.0)])
+@pytest.mark.parametrize(("settled_as", "share"), [("estimated", 0.5), ("blended", 0.25), ("blended", "auto")])
 def test_student_trained_by_batch_gets_the_statistics_of_clean_target_frames(
-    world: Path, tmp_path: Path, make_config: MakeConfig, compute: Compute, settled_as: str, share: float
+    world: Path, tmp_path: Path, make_config: MakeConfig, compute: Compute, settled_as: str, share: float | str
 ) -> None:
     assert main(["adapt", make_config(iterations=1, statistics_share=share, settled_statistics=settled_as)]) == 0
     network, spec = load_network(tmp_path / "out/adapted.safetensors")
     source = read_statistics(load_network(world / "source.safetensors")[0])
     target = target_statistics(compute.place(network), spec, folder_images(world / "frames"), compute, limit=200)
-    expected = target if settled_as == "estimated" else blend(source, target, share)
+    settled = spec.provenance["settled_share"]
+    expected = blend(source, target, settled)
     for name, statistics in read_statistics(network).items():
         torch.testing.assert_close(statistics, expected[name])
+    images = list(network_inputs(spec, folder_images(world / "frames"), compute, limit=32))
+    chosen = choose_share(network, images, source=source, target=target, compute=compute)[0]
+    assert settled == {("estimated", 0.5): 1.0, ("blended", 0.25): 0.25, ("blended", "auto"): chosen}[settled_as, share]
 
 
 def test_network_that_lost_too_many_classes_is_not_delivered(

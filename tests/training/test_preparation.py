@@ -115,9 +115,11 @@ def test_student_that_did_not_move_settles_where_it_started(
     prepared = prepare_for(statistics_share=share)
     started, target = read_statistics(prepared.network), read_statistics(prepare_for(statistics_share=1.0).network)
     for settled_as, expected in {"blended": started, "estimated": target}.items():
-        settings = make_settings(world, tmp_path / "out", **FAST, settled_statistics=settled_as)
+        changes = {"statistics_share": share, "settled_statistics": settled_as}
+        settings = make_settings(world, tmp_path / "out", **changes)
         config = TrainingConfig.model_validate(settings).adaptation
-        torch.testing.assert_close(prepared.settled_statistics(prepared.network, config, compute), expected)
+        prepared.settle(prepared.network, config, compute)
+        torch.testing.assert_close(read_statistics(prepared.network), expected)
     assert not torch.equal(started["stem.1"][0], target["stem.1"][0])
 
 

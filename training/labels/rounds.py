@@ -15,7 +15,7 @@ from training.labels.class_balanced import Shares, make_balanced_labels
 from training.labels.pseudo_labels import PseudoLabels
 from training.networks.network import SegmentationNetwork
 from training.preparation import Prepared
-from training.statistics.batch_norm import has_statistics, load_statistics
+from training.statistics.batch_norm import has_statistics
 from training.statistics.global_batch_norm import by_own_batch
 
 __all__ = ["Round", "rounds_of"]
@@ -68,5 +68,5 @@ def _settled(
     """A copy of the student with statistics of clean frames: its running ones are of colour-changed crops."""
     network = by_own_batch(copy.deepcopy(student)).eval()
     if config.student_statistics == "batch" and has_statistics(network):
-        load_statistics(network, prepared.settled_statistics(network, config, compute))
+        prepared.settle(network, config, compute)
     return network
