@@ -40,7 +40,7 @@ def why_no_oracle(comparison: Comparison) -> str | None:
 
 
 def learn_from_labels(comparison: Comparison, cell: Cell, learning: TrainedSource) -> dict[str, Any]:
-    """Fine-tune and write the network, its statistics settled on target frames like those of an adapted one.
+    """Fine-tune and write the network, with the statistics of clean target frames: labels taught it these alone.
 
     Args:
         comparison: where the prepared network is.
