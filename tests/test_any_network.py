@@ -99,8 +99,9 @@ def write_run(folder: Path, model: dict[str, Any], **adaptation: Any) -> str:
                 "views": {"train_hw": list(HW), "scale": [1.0, 1.2], "crop_hw": [32, 64]},
                 "memory_hw": list(HW),
                 "min_classes": 2,
-                # Networks of a few steps lose classes as they please.
+                # Networks of a few steps lose classes as they please, and no statistics but the target's suit them.
                 "max_lost_classes": 1.0,
+                "settled_statistics": "estimated",
                 "optimizer": {**optimizer, "learning_rate": 1e-3},
                 "iterations": 3,
                 "batch_size": 2,

@@ -181,7 +181,7 @@ def _settle(
     if not is_moved or not has_statistics(student):
         return None
     share = prepared.settle(student, config, compute)
-    say(f"share of target statistics in the adapted network: {share}")
+    say(f"what was learnt settled at a share of {share} of target statistics")
     return share
 
 
