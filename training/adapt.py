@@ -205,7 +205,7 @@ def _unless_vetoed(
         f"delivered is the network that training started from; what it learnt is kept as {kept}. Fewer iterations, a "
         "smaller learning rate or another method may do better"
     )
-    return start, spec
+    return start, spec.with_provenance(settled_share=None)
 
 
 def _scored(student: SegmentationNetwork, spec: NetworkSpec, prepared: Prepared, compute: Compute) -> NetworkSpec:

@@ -48,7 +48,7 @@ INITIAL = "initial.safetensors"
 # Of what lies in the folder; 2: `is_same_domain` is always told.
 FORMAT = 2
 # What a source network that was adapted itself tells of that adaptation, and this one may not decide anew.
-DECIDED_BEFORE = ("shift", "shares_tried", "class_offsets", "lost_classes", "is_vetoed")
+DECIDED_BEFORE = ("shift", "shares_tried", "class_offsets", "settled_share", "lost_classes", "is_vetoed", "integers")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,8 @@
 """Whether an adapted network is delivered at all, judged without labels: by the classes it no longer predicts.
 
 Learning without labels fails in one way above all: frequent classes take the pixels of rare ones, and predictions
-become surer meanwhile, so that entropy and agreement call it progress. In development runs that ended several points of
-mIoU below their start a quarter of all classes or more had lost most of their pixels, in those that gained one in ten.
+become surer meanwhile, so that entropy and agreement call it progress. Two development runs that ended 2 and 5 points
+of mIoU below their start had lost about a third and two thirds of their classes; two that gained, none and one of 17.
 """
 
 from collections.abc import Sequence

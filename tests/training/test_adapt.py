@@ -222,6 +222,9 @@ def test_network_that_lost_too_many_classes_is_not_delivered(
     expected = load_network(start)[0].state_dict()
     assert all(torch.equal(tensor, expected[name]) for name, tensor in vetoed.state_dict().items())
     assert spec.provenance["is_vetoed"] is True
+    assert spec.provenance["settled_share"] is None
+    learnt = load_network(tmp_path / "out/vetoed.safetensors")[0].state_dict()
+    assert any(not torch.equal(tensor, expected[name]) for name, tensor in learnt.items())
     assert spec.provenance["scores_after"] == spec.provenance["scores_before"]
     decided = json.loads(told.out.splitlines()[-1])
     assert (decided["is_vetoed"], decided["lost_classes"]) == (True, spec.provenance["lost_classes"])

@@ -1,1 +1,1 @@
-"""What the student learns from without the world telling it: offline pseudo-labels, their importance and weights."""
+"""Labels that nobody drew: offline and by rounds, how far each is trusted, and what weight rare classes get."""

@@ -1,1 +1,1 @@
-"""Loss terms and what they compare with, as functions of tensors: no network, no run."""
+"""Loss terms as functions of tensors, and the means of classes that some of them compare with."""

@@ -39,7 +39,7 @@ SMALLEST = 1e-6
 
 
 class IapcPlusConfig(StrictModel):
-    """IAPC+; belongs to `adaptation.balance`, see the preset `iapc_plus`."""
+    """IAPC+; made for a start that `adaptation.balance: 0.5` balanced."""
 
     name: Literal["iapc_plus"]
     information: NonNegativeFloat = 1.0

@@ -1,1 +1,1 @@
-"""What is changed and judged without a gradient: batch-norm statistics, class frequencies, label-free scores."""
+"""Batch-norm statistics, class frequencies and label-free scores: what target frames tell without a label."""
