@@ -1,27 +1,17 @@
 """DAFormer: what is pasted where, how much it counts, and that source labels teach the student."""
 
-import copy
 from dataclasses import replace
 
 import pytest
 import torch
 
 import training.methods.daformer as daformer
-from training.checkpoint import NetworkSpec
-from training.device import Compute
 from training.methods.daformer import Daformer, DaformerConfig
 from training.methods.method import Needs, Setting
-from training.networks.deeplab_v2 import DeepLabV2
 from training.views.batch import SourceBatch, TargetBatch
 
 NUM_CLASSES = 11
 HW = (32, 48)
-
-
-@pytest.fixture
-def setting(network: DeepLabV2, spec: NetworkSpec, compute: Compute) -> Setting:
-    prior = torch.full((NUM_CLASSES,), 1 / NUM_CLASSES)
-    return Setting(copy.deepcopy(network), spec.frame_input(), prior, compute, iterations=10)
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """Losses of the plain methods, worked by hand, and what of a network each of them trains."""
 
-import copy
 import math
 from dataclasses import replace
 from typing import Any
@@ -11,8 +10,6 @@ from pydantic import TypeAdapter, ValidationError
 from torch import Tensor
 
 from runtime.errors import ConfigError
-from training.checkpoint import NetworkSpec
-from training.device import Compute
 from training.methods.choice import MethodConfig, build_method
 from training.methods.class_balanced import uniformity_loss
 from training.methods.entropy import normalised_entropy
@@ -52,12 +49,6 @@ def batch() -> TargetBatch:
     weak, student = (torch.randint(0, 256, (2, 32, 48, 3), dtype=torch.uint8, generator=rng) for _ in range(2))
     labels = torch.randint(0, NUM_CLASSES, (2, 32, 48), generator=rng)
     return TargetBatch(["a", "b"], memory=None, weak=weak, student=student, pseudo_labels=labels, importance=None)
-
-
-@pytest.fixture
-def setting(network: DeepLabV2, spec: NetworkSpec, compute: Compute) -> Setting:
-    prior = torch.full((NUM_CLASSES,), 1 / NUM_CLASSES)
-    return Setting(copy.deepcopy(network), spec.frame_input(), prior, compute, iterations=10)
 
 
 def method_of(setting: Setting, name: str, **settings: Any) -> Method[TargetBatch]:

@@ -1,6 +1,5 @@
 """BiCL, its source-free port, category anchors and prototype denoising: steps on a tiny network, and `adapt`."""
 
-import copy
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,11 +14,9 @@ from torch import Tensor
 
 from training import trainer
 from training.__main__ import main
-from training.checkpoint import NetworkSpec, read_tensors
-from training.device import Compute
+from training.checkpoint import read_tensors
 from training.methods.choice import MethodConfig, build_method
 from training.methods.method import Method, Setting
-from training.networks.deeplab_v2 import DeepLabV2
 from training.views.batch import SourceBatch, TargetBatch
 
 NUM_CLASSES = 11
@@ -53,12 +50,6 @@ def batch() -> TargetBatch:
     labels[:, :8] = 255
     source = SourceBatch(["c", "d"], images[2], source_labels)
     return TargetBatch(["a", "b"], None, images[0], images[1], labels, importance=None, source=source)
-
-
-@pytest.fixture
-def setting(network: DeepLabV2, spec: NetworkSpec, compute: Compute) -> Setting:
-    prior = torch.full((NUM_CLASSES,), 1 / NUM_CLASSES)
-    return Setting(copy.deepcopy(network), spec.frame_input(), prior, compute, iterations=10)
 
 
 def method_of(setting: Setting, name: str, **settings: Any) -> Method[TargetBatch]:

@@ -7,21 +7,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from training.checkpoint import NetworkSpec
-from training.device import Compute
 from training.methods.method import Setting
 from training.methods.parts.teacher import Taught, Teacher
 from training.methods.self_training import SelfTraining, SelfTrainingConfig, confident_share, taught_loss
-from training.networks.deeplab_v2 import DeepLabV2
 from training.views.batch import TargetBatch
 
 NUM_CLASSES = 11
-
-
-@pytest.fixture
-def setting(network: DeepLabV2, spec: NetworkSpec, compute: Compute) -> Setting:
-    prior = torch.full((NUM_CLASSES,), 1 / NUM_CLASSES)
-    return Setting(copy.deepcopy(network), spec.frame_input(), prior, compute, iterations=10)
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """UR: what its additional classifiers are, what they teach, and networks that have none to copy."""
 
-import copy
 from typing import Any
 
 import pytest
@@ -8,8 +7,6 @@ import torch
 from torch import Tensor, nn
 
 from runtime.errors import ConfigError
-from training.checkpoint import NetworkSpec
-from training.device import Compute
 from training.methods.method import Setting
 from training.methods.uncertainty_reduction import (
     UncertaintyReduction,
@@ -21,12 +18,6 @@ from training.networks.network import NetworkOutput, SegmentationNetwork
 from training.views.batch import TargetBatch
 
 NUM_CLASSES = 11
-
-
-@pytest.fixture
-def setting(network: DeepLabV2, spec: NetworkSpec, compute: Compute) -> Setting:
-    prior = torch.full((NUM_CLASSES,), 1 / NUM_CLASSES)
-    return Setting(copy.deepcopy(network), spec.frame_input(), prior, compute, iterations=10)
 
 
 @pytest.fixture
