@@ -100,10 +100,21 @@ class TargetConfig(StrictModel):
 
 
 class PseudoLabelConfig(StrictModel):
-    """Offline labels: softmax maps summed over scales, each also mirrored; dense, no threshold."""
+    """Offline labels: softmax maps summed over looks at a frame; dense, no threshold. See `training.labels.looks`.
 
-    scales: tuple[PositiveFloat, ...] = (1.0, 1.25, 0.75)
+    Labels that a method makes anew in rounds are of `scales` and `mirror` alone.
+    """
+
+    scales: Annotated[tuple[PositiveFloat, ...], Field(min_length=1)] = (1.0, 1.25, 0.75)
     mirror: bool = True
+    """Look at every scale and exposure mirrored too."""
+    exposures: Annotated[tuple[PositiveFloat, ...], Field(min_length=1)] | Literal["auto"] = (1.0,)
+    """Exponents of pixel values in 0..1; `auto` adds the one at which frames are nearest to the source's, by the
+    network's own statistics."""
+    frame_share: Share = 0.0
+    """Share of each look's own batch-norm statistics in those that normalise it."""
+    balance: Share = 0.0
+    """Power of the class frequencies that probabilities are divided by before the largest is taken."""
 
 
 class CleanForwardConfig(StrictModel):

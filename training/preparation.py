@@ -21,10 +21,12 @@ from training.config import AdaptationConfig, TrainingConfig
 from training.data.frames import Frames
 from training.data.open import open_frames
 from training.device import Compute
+from training.labels.exposure import exposures_to_look_at
 from training.labels.importance import ImportanceMaps, make_importance_maps
-from training.labels.pseudo_labels import PseudoLabels, make_pseudo_labels, scaled_hw
+from training.labels.looks import Looks
+from training.labels.pseudo_labels import PseudoLabels, make_pseudo_labels
 from training.losses.terms import ImportanceForm
-from training.networks.network import SegmentationNetwork
+from training.networks.network import SegmentationNetwork, scaled_hw
 from training.networks.probe import require_usable
 from training.public_checkpoints.conventions import warn_of_convention
 from training.source import LoadedSource, factory_of, fingerprint
@@ -40,15 +42,26 @@ from training.statistics.batch_norm import (
 )
 from training.statistics.label_free import choose_share, score
 
-__all__ = ["SCORED_FRAMES", "Prepared", "initial_settings", "network_inputs", "prepare", "target_statistics"]
+__all__ = [
+    "SCORED_FRAMES",
+    "Prepared",
+    "frame_batches",
+    "initial_settings",
+    "network_inputs",
+    "prepare",
+    "target_statistics",
+]
 
 SCORED_FRAMES = 32
 FRAMES_PER_BATCH = 4
 INITIAL = "initial.safetensors"
-# Of what lies in the folder; 2: `is_same_domain` is always told.
-FORMAT = 2
+# Of what lies in the folder; 2: `is_same_domain` is always told; 3: `exposures` too.
+FORMAT = 3
 # What a source network that was adapted itself tells of that adaptation, and this one may not decide anew.
-DECIDED_BEFORE = ("shift", "shares_tried", "class_offsets", "settled_share", "lost_classes", "is_vetoed", "integers")
+DECIDED_BEFORE = (
+    *("shift", "shares_tried", "exposures", "class_offsets"),
+    *("settled_share", "lost_classes", "is_vetoed", "integers"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,8 +158,9 @@ def prepare(config: TrainingConfig, source: LoadedSource, compute: Compute, fold
         return _initial_network(network, spec, frames, adaptation, compute, folder)
 
     network, spec = compute.world.first_then_all(begin)
-    labels = PseudoLabels(folder / "pseudo_labels")
-    make_pseudo_labels(network.eval(), spec, frames, labels, adaptation.pseudo_labels, compute)
+    labels, asked = PseudoLabels(folder / "pseudo_labels"), adaptation.pseudo_labels
+    looks = Looks(asked.scales, asked.mirror, tuple(spec.provenance["exposures"]), asked.frame_share)
+    make_pseudo_labels(network.eval(), spec, frames, labels, looks, compute, balance=asked.balance)
     return Prepared(folder, network, spec, frames, labels, own)
 
 
@@ -166,13 +180,18 @@ def network_inputs(spec: NetworkSpec, frames: Frames, compute: Compute, *, limit
     those of a whole batch.
     """
     frame_input = spec.frame_input().to(compute.device)
+    for images in frame_batches(frames, compute, limit=limit):
+        inputs = torch.cat([frame_input(image, spec.network_hw) for image in images])
+        yield inputs.contiguous(memory_format=torch.channels_last)
+
+
+def frame_batches(frames: Frames, compute: Compute, *, limit: int) -> Iterator[list[Tensor]]:
+    """The frames of `network_inputs`, (1, H, W, 3) uint8 each, since they may differ in size."""
     indices = np.linspace(0, len(frames) - 1, num=min(limit, len(frames)), dtype=int)
     rest = -len(indices) % FRAMES_PER_BATCH
     indices = np.concatenate([indices, np.resize(indices, rest)])
     for batch in progress(indices.reshape(-1, FRAMES_PER_BATCH), title="target frames", unit="batch"):
-        images = [torch.from_numpy(frames.image(int(index))).to(compute.device)[None] for index in batch]
-        inputs = torch.cat([frame_input(image, spec.network_hw) for image in images])
-        yield inputs.contiguous(memory_format=torch.channels_last)
+        yield [torch.from_numpy(frames.image(int(index))).to(compute.device)[None] for index in batch]
 
 
 def _require_deployable(network: SegmentationNetwork, spec: NetworkSpec, frames: Frames) -> None:
@@ -220,7 +239,8 @@ def _initial_network(
         network, spec = load_network(path, factory=factory_of(spec.model))
         return compute.place(network), spec
     images = list(network_inputs(spec, frames, compute, limit=SCORED_FRAMES))
-    decided = _blend_statistics(source, spec, frames, images, config, compute)
+    exposures = _exposures(source.eval(), spec, frames, config, compute)
+    decided = {**_blend_statistics(source, spec, frames, images, config, compute), "exposures": list(exposures)}
     if config.balance > 0 and not decided["is_same_domain"]:
         offsets = balance_classes(source.eval(), images, compute, strength=config.balance)
         decided["class_offsets"] = [round(offset, 3) for offset in offsets.tolist()]
@@ -228,6 +248,20 @@ def _initial_network(
     spec = spec.with_provenance(**decided, scores_before=scored)
     save_network(path, source, spec)
     return source, spec
+
+
+def _exposures(
+    source: SegmentationNetwork, spec: NetworkSpec, frames: Frames, config: AdaptationConfig, compute: Compute
+) -> tuple[float, ...]:
+    """Those that labels are made at; `source` still has its own statistics."""
+    asked = config.pseudo_labels.exposures
+    if asked != "auto":
+        return asked
+    if not has_statistics(source):
+        say("the network has no batch norm by which to choose an exposure: frames are looked at as they are")
+        return (1.0,)
+    some = frame_batches(frames, compute, limit=SCORED_FRAMES)
+    return exposures_to_look_at(source, spec, some, read_statistics(source), compute)
 
 
 def _blend_statistics(

@@ -1,9 +1,16 @@
-"""Published settings of an adaptation, as plain data; `adaptation.preset` names one, and every key can still be set.
+"""Settings that belong together, as plain data; `adaptation.preset` names one, and every key can still be set.
 
 `iapc_paper` is what the paper states, with what it leaves open taken from the authors' code (warm-up, horizon, crops,
 photometric changes, pseudo-labels from three mirrored scales). `iapc_code` is what that code computes where it differs:
 importance from raw logits, the weights of two terms exchanged, a trunk that is stepped about three times, and running
 statistics that clean crops move.
+
+`iapc_plus` is our own, and what measurement left of IAPC: its pseudo-labels, learnt without importance, prototypes or
+class weights. Labels are made as well as a label made once can be: of two scales, mirrored, of the exposure at which
+frames are nearest to the source's, by statistics of each frame, with class frequencies taken out. The student learns
+them under the very statistics it is deployed with, on whole frames with their colours as they are. Sizes and steps are
+the run file's: `views.train_hw` and `views.crop_hw` should be `model.network_hw`, and `optimizer.horizon` the number of
+steps.
 """
 
 from collections.abc import Mapping
@@ -14,7 +21,7 @@ from pydantic import BaseModel
 
 __all__ = ["PRESETS", "PresetName", "with_preset"]
 
-PresetName = Literal["iapc_paper", "iapc_code"]
+PresetName = Literal["iapc_paper", "iapc_code", "iapc_plus"]
 
 _PAPER: dict[str, Any] = {
     "method": {
@@ -31,7 +38,13 @@ _PAPER: dict[str, Any] = {
         "ema_momentum": 0.9999,
         "rare_boost": 7.0,
     },
-    "pseudo_labels": {"scales": [0.75, 1.0, 1.25], "mirror": True},
+    "pseudo_labels": {
+        "scales": [0.75, 1.0, 1.25],
+        "mirror": True,
+        "exposures": [1.0],
+        "frame_share": 0.0,
+        "balance": 0.0,
+    },
     "statistics_share": 0.0,
     "statistics_frames": 200,
     "min_shift": 0.0,
@@ -56,6 +69,16 @@ _PAPER: dict[str, Any] = {
         "warmup": 5000,
         "horizon": 100_000,
     },
+}
+
+_PLUS: dict[str, Any] = {
+    "method": {"name": "pseudo_label", "rare_boost": 1.0},
+    "pseudo_labels": {"scales": [1.0, 1.5], "mirror": True, "exposures": "auto", "frame_share": 0.3, "balance": 0.4},
+    "student_statistics": "fixed",
+    "views": {"scale": [1.0, 1.3]},
+    "min_classes": 1,
+    "photometric": False,
+    "optimizer": {"name": "adamw", "learning_rate": 1e-4, "head_multiplier": 10.0, "weight_decay": 0.01},
 }
 
 
@@ -94,6 +117,7 @@ PRESETS: Mapping[PresetName, Mapping[str, Any]] = MappingProxyType(
                 "optimizer": {"backbone_multiplier": 3.0},
             },
         ),
+        "iapc_plus": _PLUS,
     }
 )
 

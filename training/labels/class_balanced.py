@@ -22,7 +22,8 @@ from training.checkpoint import NetworkSpec
 from training.config import PseudoLabelConfig
 from training.data.frames import Frames
 from training.device import Compute
-from training.labels.pseudo_labels import PseudoLabels, frame_probs
+from training.labels.looks import Looks, frame_probs
+from training.labels.pseudo_labels import PseudoLabels
 from training.networks.network import SegmentationNetwork
 
 __all__ = ["Shares", "balanced_labels", "class_shares", "class_thresholds", "make_balanced_labels"]
@@ -31,6 +32,8 @@ __all__ = ["Shares", "balanced_labels", "class_shares", "class_thresholds", "mak
 SAMPLED = 4
 # Threshold of a class that nothing was predicted as: it then labels nothing.
 NEVER = 2.0
+# Probabilities of frames that are kept between the two passes; frames beyond it are predicted twice.
+KEPT_BYTES = 2**30
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +63,8 @@ def make_balanced_labels(
 ) -> None:
     """Write class-balanced labels of all frames that have none yet; two passes over the frames.
 
+    What the first predicts the second reads again, as far as memory allows.
+
     Args:
         network: in evaluation mode.
         spec: how it is fed, and the size it sees at scale 1.
@@ -73,29 +78,34 @@ def make_balanced_labels(
     mine = compute.world.share(range(len(frames)))
     missing = [index for index in mine if not labels.path(index).is_file()]
     path = labels.folder.with_suffix(".thresholds.json")
-    frame_input = spec.frame_input().to(compute.device)
+    frame_input, looks = spec.frame_input().to(compute.device), Looks(config.scales, config.mirror)
 
     def probs(index: int) -> Tensor:
         frame = torch.from_numpy(frames.image(index)).to(compute.device)[None]
         with compute.autocast():
-            return frame_probs(
-                network,
-                frame_input,
-                frame,
-                network_hw=spec.network_hw,
-                scales=config.scales,
-                mirror=config.mirror,
-            )
+            found = frame_probs(network, frame_input, frame, looks, network_hw=spec.network_hw)
+        # As they are kept, so that labels do not depend on which frames were.
+        return found.half()
 
+    kept: dict[int, Tensor] = {}
+
+    def first_look(index: int) -> Tensor:
+        found = probs(index)
+        if index in still_missing and (len(kept) + 1) * found.nbytes <= KEPT_BYTES:
+            kept[index] = found
+        return found.float()
+
+    still_missing = set(missing)
     thresholds = _read_thresholds(path)
     if thresholds is None:
-        surest = [_confidences(probs(index)) for index in progress(mine, title="thresholds", unit="frame")]
+        surest = [_confidences(first_look(index)) for index in progress(mine, title="thresholds", unit="frame")]
         gathered = [one for part in compute.world.gather(surest) for one in part]
         thresholds = class_thresholds(gathered, shares, spec.space.num_classes)
         if compute.world.is_first:
             write_json(path, thresholds.tolist())
     for index in progress(missing, title="balanced labels", unit="frame"):
-        label = balanced_labels(probs(index), thresholds.to(compute.device), image_share=shares.image_share)
+        found = kept.pop(index) if index in kept else probs(index)
+        label = balanced_labels(found.float(), thresholds.to(compute.device), image_share=shares.image_share)
         write_png(labels.path(index), label[0].cpu().numpy())
     compute.world.wait()
 

@@ -1,16 +1,15 @@
 """Offline pseudo-labels: one PNG of train ids per target frame, made before training starts (eq. 1).
 
-Softmax maps of three scales, each also mirrored, are summed and the largest class is kept: dense, no threshold
-(authors' code; the paper does not mention the scales). Files that are already there are not made again.
+Softmax maps of several looks at a frame are summed and the largest class is kept: dense, no threshold (authors' code,
+which looks at three scales, each also mirrored; the paper does not mention them). Files that are already there are not
+made again.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
@@ -20,13 +19,17 @@ from runtime.errors import DataError
 from runtime.images import write_png
 from runtime.labels import IGNORE_INDEX
 from training.checkpoint import NetworkSpec
-from training.config import PseudoLabelConfig
 from training.data.frames import Frames
 from training.device import Compute
-from training.frame_network import FrameInput
-from training.networks.network import SegmentationNetwork, scaled_hw, upsample
+from training.labels.looks import Looks, label_frame, mean_probs
+from training.networks.network import SegmentationNetwork
 
-__all__ = ["PseudoLabels", "frame_probs", "label_frame", "make_pseudo_labels", "read_map", "scaled_hw"]
+__all__ = ["PseudoLabels", "make_pseudo_labels", "read_map"]
+
+# Evenly spread frames whose probabilities say how frequent each class is.
+COUNTED_FRAMES = 32
+# A class that is never predicted is not raised without bound.
+SMALLEST = 1e-5
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +78,10 @@ def make_pseudo_labels(
     spec: NetworkSpec,
     frames: Frames,
     labels: PseudoLabels,
-    config: PseudoLabelConfig,
+    looks: Looks,
     compute: Compute,
+    *,
+    balance: float = 0.0,
 ) -> None:
     """Write the pseudo-labels of all frames that have none yet, at each frame's own size.
 
@@ -85,66 +90,29 @@ def make_pseudo_labels(
         spec: how it is fed, and the size it sees at scale 1.
         frames: N target frames.
         labels: where they go.
-        config: scales, and whether to label the mirrored frame too.
+        looks: how each frame is looked at.
         compute: device and precision.
+        balance: probabilities are divided by this power of the class frequencies that they have over frames, so that
+            frequent classes do not take the pixels of rare ones; 0 leaves them as they are.
     """
     labels.folder.mkdir(parents=True, exist_ok=True)
     frame_input = spec.frame_input().to(compute.device)
     missing = [index for index in compute.world.share(range(len(frames))) if not labels.path(index).is_file()]
+
+    def frame(index: int) -> Tensor:
+        return torch.from_numpy(frames.image(index)).to(compute.device)[None]
+
+    weights = None
+    if balance > 0 and missing:
+        counted = np.linspace(0, len(frames) - 1, num=min(COUNTED_FRAMES, len(frames)), dtype=int).tolist()
+        some = (frame(index) for index in progress(counted, title="class frequencies", unit="frame"))
+        with compute.autocast():
+            frequencies = mean_probs(network, frame_input, some, looks, network_hw=spec.network_hw)
+        weights = frequencies.clamp(min=SMALLEST) ** -balance
     for index in progress(missing, title="pseudo-labels", unit="frame"):
-        frame = torch.from_numpy(frames.image(index)).to(compute.device)[None]
         with compute.autocast():
             label = label_frame(
-                network,
-                frame_input,
-                frame,
-                network_hw=spec.network_hw,
-                scales=config.scales,
-                mirror=config.mirror,
+                network, frame_input, frame(index), looks, network_hw=spec.network_hw, class_weights=weights
             )
         write_png(labels.path(index), label[0].cpu().numpy())
     compute.world.wait()
-
-
-def label_frame(
-    network: SegmentationNetwork,
-    frame_input: FrameInput,
-    frames: Tensor,
-    *,
-    network_hw: tuple[int, int],
-    scales: Sequence[float],
-    mirror: bool,
-) -> Tensor:
-    """Labels (N, H, W) uint8 of frames (N, H, W, 3) uint8, the largest of `frame_probs`."""
-    probs = frame_probs(network, frame_input, frames, network_hw=network_hw, scales=scales, mirror=mirror)
-    return probs.argmax(dim=1).to(torch.uint8)
-
-
-def frame_probs(
-    network: SegmentationNetwork,
-    frame_input: FrameInput,
-    frames: Tensor,
-    *,
-    network_hw: tuple[int, int],
-    scales: Sequence[float],
-    mirror: bool,
-) -> Tensor:
-    """Mean of softmax maps (N, C, H, W) of frames (N, H, W, 3) uint8, over scales and mirroring."""
-    frame_hw = (int(frames.shape[1]), int(frames.shape[2]))
-    total: Tensor | float = 0.0
-    views = (False, True) if mirror else (False,)
-    for scale in scales:
-        image = F.interpolate(
-            frame_input(frames),
-            size=scaled_hw(network_hw, scale, network.size_multiple),
-            mode="bilinear",
-            align_corners=False,
-            antialias=True,
-        )
-        for is_mirrored in views:
-            logits = network.logits(image.flip(3) if is_mirrored else image)
-            probs = logits.float().softmax(dim=1)
-            probs = probs.flip(3) if is_mirrored else probs
-            total = total + upsample(probs, frame_hw, align_corners=network.align_corners)
-    assert isinstance(total, Tensor)
-    return total / (len(scales) * len(views))

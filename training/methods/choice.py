@@ -16,7 +16,6 @@ from training.methods.entropy import EntropyConfig, EntropyMinimisation
 from training.methods.fda import Fda, FdaConfig
 from training.methods.hcl import Hcl, HclConfig
 from training.methods.iapc import Iapc, IapcConfig
-from training.methods.iapc_plus import IapcPlus, IapcPlusConfig
 from training.methods.ld import LabelDenoising, LabelDenoisingConfig
 from training.methods.max_square import MaxSquare, MaxSquareConfig
 from training.methods.method import Method, Setting
@@ -47,7 +46,6 @@ MethodConfig: TypeAlias = Annotated[
     | FdaConfig
     | HclConfig
     | IapcConfig
-    | IapcPlusConfig
     | LabelDenoisingConfig
     | MaxSquareConfig
     | PgpcConfig
@@ -92,8 +90,6 @@ def build_method(config: MethodConfig, setting: Setting) -> Method[TargetBatch]:
             return Hcl(config, setting)
         case IapcConfig():
             return Iapc(config, setting)
-        case IapcPlusConfig():
-            return IapcPlus(config, setting)
         case LabelDenoisingConfig():
             return LabelDenoising(config, setting)
         case MaxSquareConfig():

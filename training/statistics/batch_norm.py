@@ -13,6 +13,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 __all__ = [
     "Statistics",
     "affine_parameters",
+    "batch_norm_layers",
     "blend",
     "estimate_statistics",
     "freeze_affine",
@@ -30,17 +31,17 @@ Statistics = dict[str, tuple[Tensor, Tensor]]
 
 def has_statistics(network: nn.Module) -> bool:
     """Whether a network has any batch-norm layer that keeps statistics; transformers may have none."""
-    return bool(_layers(network))
+    return bool(batch_norm_layers(network))
 
 
 def read_statistics(network: nn.Module) -> Statistics:
     """Running mean and variance (each (channels,)) of every batch-norm layer, by layer name."""
-    return {name: (_mean(layer).clone(), _var(layer).clone()) for name, layer in _layers(network)}
+    return {name: (_mean(layer).clone(), _var(layer).clone()) for name, layer in batch_norm_layers(network)}
 
 
 def load_statistics(network: nn.Module, statistics: Statistics) -> None:
     """Write statistics as `read_statistics` gives them into the network."""
-    for name, layer in _layers(network):
+    for name, layer in batch_norm_layers(network):
         mean, var = statistics[name]
         _mean(layer).copy_(mean)
         _var(layer).copy_(var)
@@ -82,10 +83,10 @@ def estimate_statistics(
     """
     kept = read_statistics(network)
     modes = {module: module.training for module in network.modules()}
-    momenta = {layer: layer.momentum for _, layer in _layers(network)}
+    momenta = {layer: layer.momentum for _, layer in batch_norm_layers(network)}
     try:
         network.eval()
-        for _, layer in _layers(network):
+        for _, layer in batch_norm_layers(network):
             layer.reset_running_stats()
             layer.training = True
             layer.momentum = None  # torch's notation for the cumulative average
@@ -103,12 +104,12 @@ def estimate_statistics(
 
 def affine_parameters(network: nn.Module) -> list[nn.Parameter]:
     """Scales and offsets of every batch-norm layer that has them."""
-    return [parameter for _, layer in _layers(network) for parameter in layer.parameters()]
+    return [parameter for _, layer in batch_norm_layers(network) for parameter in layer.parameters()]
 
 
 def freeze_affine(network: nn.Module) -> None:
     """Stop gradients to every batch-norm scale and offset, as the authors' code does while adapting."""
-    for _, layer in _layers(network):
+    for _, layer in batch_norm_layers(network):
         layer.requires_grad_(False)
 
 
@@ -118,11 +119,12 @@ def use_batch_statistics(network: nn.Module) -> None:
     Only the layers themselves: some libraries' batch norm holds activation and dropout as children.
     """
     network.eval()
-    for _, layer in _layers(network):
+    for _, layer in batch_norm_layers(network):
         layer.training = True
 
 
-def _layers(network: nn.Module) -> Sequence[tuple[str, _BatchNorm]]:
+def batch_norm_layers(network: nn.Module) -> Sequence[tuple[str, _BatchNorm]]:
+    """Every batch-norm layer that keeps statistics, by name."""
     return [
         (name, module)
         for name, module in network.named_modules()

@@ -4,12 +4,14 @@ Each has its own defaults; views, labels, batch-norm policy and schedule are tho
 Published figures are mIoU of GTA5 -> Cityscapes, each of its own paper and under a protocol of its own.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from benchmarks.methods.rows.plus_rows import plus_row
 from benchmarks.methods.rows.row import ALL, Row
 
-__all__ = ["PLUS_ROWS", "method_rows"]
+__all__ = ["method_rows"]
 
 
 def _method(title: str, name: str, note: str = "", published: float | None = None, **settings: Any) -> Row:
@@ -56,27 +58,11 @@ _WITH_SOURCE = (
 )
 
 
-def _plus(title: str, note: str = "", balance: float = 0.5, **settings: Any) -> Row:
-    return Row(title, {"method": {"name": "iapc_plus", **settings}, "balance": balance}, note=note)
-
-
-_PLUS = _plus("IAPC+", "ours: starts from predictions whose class frequencies are balanced")
-
-PLUS_ROWS = (
-    _plus("IAPC+"),
-    _plus("no balanced start", balance=0.0),
-    _plus("no information", information=0.0),
-    _plus("no diversity", diversity=0.0),
-    _plus("no labels", mixed=0.0),
-    _plus("labels made once", rounds=1),
-    _plus("labels of all pixels", share=1.0),
-    _plus("classifier learns", is_classifier_frozen=False),
-)
-
 _IAPC = _method("IAPC", "iapc", "with its defaults", 49.4)
 
 
-def method_rows(configured: str) -> tuple[Row, ...]:
-    """A row for every method, and the one that is configured, by name, with its settings."""
-    iapc = (ALL,) if configured == "iapc" else (_IAPC, replace(ALL, published=None))
-    return (*_SOURCE_FREE, *iapc, _PLUS, *_WITH_SOURCE)
+def method_rows(adaptation: Mapping[str, Any]) -> tuple[Row, ...]:
+    """A row for every method, the configured one, by name, with its settings, and IAPC+ among them."""
+    is_iapc = adaptation["method"]["name"] == "iapc"
+    iapc = (ALL,) if is_iapc else (_IAPC, replace(ALL, published=None))
+    return (*_SOURCE_FREE, *iapc, plus_row(adaptation), *_WITH_SOURCE)

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Any, assert_never
 
 from benchmarks.methods.config import MethodsConfig, TableName
-from benchmarks.methods.rows.method_rows import PLUS_ROWS, method_rows
+from benchmarks.methods.rows.method_rows import method_rows
+from benchmarks.methods.rows.plus_rows import plus_rows
 from benchmarks.methods.rows.row import ALL, Row
 from runtime.errors import ConfigError
 
@@ -107,9 +108,9 @@ def _built_in(name: TableName, config: MethodsConfig, adaptation: Mapping[str, A
         case "variants":
             return Table(name, "Variants of the forms", VARIANTS)
         case "methods":
-            return Table(name, "Methods", method_rows(adaptation["method"]["name"]), has_baselines=True, is_ranked=True)
+            return Table(name, "Methods", method_rows(adaptation), has_baselines=True, is_ranked=True)
         case "plus":
-            return Table(name, "Ablation of IAPC+", PLUS_ROWS, has_baselines=True)
+            return Table(name, "Ablation of IAPC+", plus_rows(adaptation), has_baselines=True)
         case _:
             assert_never(name)
 

@@ -12,12 +12,12 @@ from runtime.bundle.manifest import InputConvention
 from runtime.errors import DataError
 from runtime.images import write_png
 from training.checkpoint import NetworkSpec
-from training.config import PseudoLabelConfig
 from training.data.files import ImageFiles
 from training.data.layouts import folder_images
 from training.device import Compute
 from training.frame_network import FrameInput
-from training.labels.pseudo_labels import PseudoLabels, label_frame, make_pseudo_labels
+from training.labels.looks import Looks, label_frame
+from training.labels.pseudo_labels import PseudoLabels, make_pseudo_labels
 from training.networks.config import DeepLabV2Config
 from training.networks.network import NetworkOutput, SegmentationNetwork
 
@@ -43,7 +43,7 @@ def label(
     network: SegmentationNetwork, frames: Tensor, *, scales: tuple[float, ...] = (1.0,), mirror: bool = False
 ) -> Tensor:
     network_hw = (int(frames.shape[1]), int(frames.shape[2]))
-    return label_frame(network, PLAIN, frames, network_hw=network_hw, scales=scales, mirror=mirror)
+    return label_frame(network, PLAIN, frames, Looks(scales, mirror), network_hw=network_hw)
 
 
 def striped(hw: tuple[int, int] = (32, 48)) -> Tensor:
@@ -90,7 +90,7 @@ def test_probabilities_are_upsampled_between_corners_where_the_network_aligns_th
 
 
 def test_labels_have_the_frames_size_and_are_train_ids() -> None:
-    labels = label_frame(Written(), PLAIN, striped((40, 60)), network_hw=(24, 36), scales=(1.0,), mirror=False)
+    labels = label_frame(Written(), PLAIN, striped((40, 60)), Looks(), network_hw=(24, 36))
     assert (labels.shape, labels.dtype) == ((1, 40, 60), torch.uint8)
     assert labels[0, 0, [0, 30, 59]].tolist() == [0, 1, 2]
 
@@ -143,7 +143,7 @@ def make(frames: ImageFiles, labels: PseudoLabels, compute: Compute, network: Se
         model=DeepLabV2Config(kind="deeplab_v2", backbone="resnet18", input=RAW, network_hw=(32, 48)),
         label_space="camvid11",
     )
-    make_pseudo_labels(network, spec, frames, labels, PseudoLabelConfig(scales=(1.0,), mirror=True), compute)
+    make_pseudo_labels(network, spec, frames, labels, Looks(mirror=True), compute)
 
 
 @pytest.fixture

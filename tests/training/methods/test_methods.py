@@ -1,7 +1,6 @@
 """Losses of the plain methods, worked by hand, and what of a network each of them trains."""
 
 import math
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,7 +12,6 @@ from runtime.errors import ConfigError
 from training.methods.choice import MethodConfig, build_method
 from training.methods.class_balanced import uniformity_loss
 from training.methods.entropy import normalised_entropy
-from training.methods.iapc_plus import frequency_divergence
 from training.methods.ld import negative_loss
 from training.methods.max_square import image_weighted_square_loss, square_loss
 from training.methods.method import Method, Rounds, Setting
@@ -31,7 +29,6 @@ TERMS = {
     "class_balanced": {"pseudo_label"},
     "label_denoising": {"pseudo_label", "entropy", "negative"},
     "dtac": {"pseudo_label", "statistics"},
-    "iapc_plus": {"information", "diversity", "mixed"},
     "hcl": {"pseudo_label", "instances"},
     "sfda": {"pseudo_label", "statistics", "attention"},
     "uncertainty_reduction": {"pseudo_label", "entropy", "agreement"},
@@ -201,48 +198,3 @@ def test_only_what_the_second_stage_of_label_denoising_needs_is_cut() -> None:
     assert (one.weak, two.weak) == (False, True)
     assert one.rounds is not None
     assert one.rounds.image_share == 0.1
-
-
-def test_frequencies_are_drawn_to_those_wanted_by_the_gradient_of_the_divergence() -> None:
-    wanted, running = torch.tensor([0.5, 0.25, 0.25]), torch.tensor([0.8, 0.1, 0.1])
-    frequencies = torch.tensor([0.6, 0.2, 0.2], requires_grad=True)
-    divergence = frequency_divergence(frequencies, running, wanted)
-    # 0.6 ln(0.8 / 0.5) + 0.4 ln(0.1 / 0.25) = 0.6 * 0.4700 - 0.4 * 0.9163
-    assert float(divergence.detach()) == pytest.approx(-0.0845, abs=1e-4)
-    (gradient,) = torch.autograd.grad(divergence, frequencies)
-    torch.testing.assert_close(gradient, torch.tensor([1.6, 0.4, 0.4]).log())
-    assert float(frequency_divergence(wanted, wanted, wanted)) == 0.0
-
-
-def test_iapc_plus_leaves_the_classifier_and_moves_batch_norm(setting: Setting, batch: TargetBatch) -> None:
-    method = method_of(setting, "iapc_plus")
-    torch.autograd.backward(torch.stack(list(method.losses(batch).values())).sum())
-    moved = {name for name, parameter in method.student.named_parameters() if parameter.grad is not None}
-    everything = {name for name, _ in method.student.named_parameters()}
-    assert everything - moved == {name for name in everything if name.startswith("classifier.")}
-
-
-def test_iapc_plus_keeps_the_frequencies_that_the_start_predicts_for_the_same_crops(
-    setting: Setting, batch: TargetBatch
-) -> None:
-    method = method_of(replace(setting, has_fixed_statistics=True), "iapc_plus")
-    assert float(method.losses(batch)["diversity"].detach()) == pytest.approx(0.0, abs=1e-6)
-    with torch.no_grad():
-        method.student.get_parameter("classifier.0.bias")[3] += 1.0
-    # What the running frequencies began with is forgotten, and KL divergence is left.
-    moved = [float(method.losses(batch)["diversity"].detach()) for _ in range(40)]
-    assert moved[-1] > 0.01
-
-
-def test_iapc_plus_learns_no_label_where_there_is_none(setting: Setting, batch: TargetBatch) -> None:
-    unlabelled = batch._replace(pseudo_labels=torch.full_like(batch.pseudo_labels, 255))
-    assert float(method_of(setting, "iapc_plus").losses(unlabelled)["mixed"].detach()) == 0.0
-    assert "mixed" not in method_of(setting, "iapc_plus", mixed=0.0).losses(batch)
-
-
-def test_iapc_plus_needs_to_know_the_classifier_it_keeps(setting: Setting) -> None:
-    setting.network.head = ""
-    with pytest.raises(ConfigError, match=r"iapc_plus keeps the classifier, .* set is_classifier_frozen to false"):
-        method_of(setting, "iapc_plus")
-    method = method_of(setting, "iapc_plus", is_classifier_frozen=False)
-    assert method.student.get_parameter("classifier.0.bias").requires_grad

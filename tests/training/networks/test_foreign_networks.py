@@ -11,10 +11,10 @@ from runtime.errors import CheckpointError
 from training.checkpoint import load_tensors, read_tensors, save_tensors
 from training.device import Compute
 from training.frame_network import FrameInput
-from training.labels.pseudo_labels import scaled_hw
 from training.methods.iapc import Iapc, IapcConfig
 from training.methods.method import Setting
 from training.networks.config import INPUT_CONVENTIONS
+from training.networks.network import scaled_hw
 from training.networks.wrapped import WrappedNetwork
 from training.statistics.batch_norm import estimate_statistics, use_batch_statistics
 from training.statistics.label_free import score

@@ -141,19 +141,48 @@ def test_tables_of_iapcs_terms_are_refused_for_another_method(comparison: Compar
     assert [table.name for table in build_tables(MethodsConfig(tables=()), adaptation)] == ["rows"]
 
 
-def test_each_row_of_the_ablation_of_iapc_plus_lacks_one_part(comparison: Comparison) -> None:
+def test_iapc_plus_is_its_preset_on_whole_frames_for_as_many_steps_as_there_are(comparison: Comparison) -> None:
+    whole = cells_of(comparison, tables_of(comparison, tables=("methods",))["methods"])["IAPC+"].config.adaptation
+    base = comparison.config.adaptation
+    sizes = {"train_hw": base.views.train_hw, "crop_hw": base.views.train_hw, "mirror": base.views.mirror}
+    optimizer = {**base.optimizer.model_dump(), "warmup": base.iterations // 10, "horizon": base.iterations}
+    given = {key: getattr(base, key) for key in ("iterations", "batch_size", "checkpoint_every", "max_lost_classes")}
+    preset = AdaptationConfig.model_validate(
+        {
+            "preset": "iapc_plus",
+            **given,
+            "statistics_frames": base.statistics_frames,
+            "views": sizes,
+            "memory_hw": base.views.train_hw,
+            "optimizer": {key: optimizer[key] for key in ("warmup", "horizon", "momentum", "backbone_multiplier")},
+        }
+    )
+    assert whole.model_dump(exclude={"preset"}) == preset.model_dump(exclude={"preset"})
+
+
+def test_each_row_of_the_ablation_of_iapc_plus_changes_one_part(comparison: Comparison) -> None:
     tables = tables_of(comparison, tables=("methods", "plus"))
     cells = cells_of(comparison, tables["plus"])
     whole = cells.pop("IAPC+")
     assert whole.fingerprint == cells_of(comparison, tables["methods"])["IAPC+"].fingerprint
-    values = whole.config.adaptation.model_dump()
+    values, parts = whole.config.adaptation.model_dump(), {}
     for title, cell in cells.items():
         found = cell.config.adaptation.model_dump()
-        differing = [key for key in found if found[key] != values[key]]
-        parts = [key for key in found["method"] if found["method"][key] != values["method"][key]]
-        assert len(parts) + ("balance" in differing) == 1, title
-        assert set(differing) <= {"method", "balance"}, title
-    assert tables["plus"].has_baselines
-    assert [table.name for table in build_tables(MethodsConfig(tables=("plus",)), {"method": {"name": "tent"}})] == [
-        "plus"
+        parts[title] = {key for key in found if found[key] != values[key]}
+    assert parts.pop("crops as configured") >= {"views"}
+    assert {frozenset(part) for part in parts.values()} == {
+        frozenset({key}) for key in ("pseudo_labels", "student_statistics", "optimizer", "method")
+    }
+    labels = [cell.config.adaptation.pseudo_labels.model_dump() for cell in cells.values()]
+    differing = [
+        [key for key, value in one.items() if value != values["pseudo_labels"][key]]
+        for one in labels
+        if one != values["pseudo_labels"]
     ]
+    assert differing == [["scales"], ["exposures"], ["frame_share"], ["balance"]]
+    assert tables["plus"].has_baselines
+
+
+def test_ablation_of_iapc_plus_is_there_whatever_method_is_configured(comparison: Comparison) -> None:
+    adaptation = {**comparison.config.adaptation.model_dump(), "method": {"name": "tent"}}
+    assert [table.name for table in build_tables(MethodsConfig(tables=("plus",)), adaptation)] == ["plus"]

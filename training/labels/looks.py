@@ -1,0 +1,98 @@
+"""How a frame is looked at when it is labelled: at several scales, mirrored, exposed anew, by its own statistics.
+
+A network is rarely wrong in the same way in all of them, and a label is made once: what a vehicle could not pay for
+sixty times a second is paid for here, and learnt.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from training.frame_network import FrameInput
+from training.networks.network import SegmentationNetwork, scaled_hw, upsample
+from training.statistics.frame_statistics import by_frame
+
+__all__ = ["Looks", "exposed", "frame_probs", "label_frame", "mean_probs"]
+
+
+@dataclass(frozen=True, slots=True)
+class Looks:
+    """A frame is seen once for every scale and exposure, and as often again mirrored where that is asked for.
+
+    `exposures` are exponents of pixel values in 0..1: below 1 brightens, 1 changes nothing. `frame_share` is the share
+    of each look's own batch-norm statistics in those that normalise it.
+    """
+
+    scales: tuple[float, ...] = (1.0,)
+    mirror: bool = False
+    exposures: tuple[float, ...] = (1.0,)
+    frame_share: float = 0.0
+
+
+def exposed(frames: Tensor, exposure: float) -> Tensor:
+    """Frames of 0..255, any shape, float32, with every value in 0..1 raised to `exposure`."""
+    frames = frames.float()
+    return frames if exposure == 1.0 else 255.0 * (frames / 255.0) ** exposure
+
+
+def frame_probs(
+    network: SegmentationNetwork, frame_input: FrameInput, frames: Tensor, looks: Looks, *, network_hw: tuple[int, int]
+) -> Tensor:
+    """Mean of softmax maps (N, C, H, W) of frames (N, H, W, 3) uint8, over all looks.
+
+    Args:
+        network: in evaluation mode; its statistics are as they were afterwards.
+        frame_input: how it is fed.
+        frames: N frames of one size.
+        looks: how they are looked at.
+        network_hw: the size the network sees at scale 1.
+    """
+    frame_hw = (int(frames.shape[1]), int(frames.shape[2]))
+    total: Tensor | float = 0.0
+    views = (False, True) if looks.mirror else (False,)
+    with by_frame(network, looks.frame_share):
+        for exposure in looks.exposures:
+            full = frame_input(exposed(frames, exposure))
+            for scale in looks.scales:
+                hw = scaled_hw(network_hw, scale, network.size_multiple)
+                image = F.interpolate(full, size=hw, mode="bilinear", align_corners=False, antialias=True)
+                for is_mirrored in views:
+                    logits = network.logits(image.flip(3) if is_mirrored else image)
+                    probs = logits.float().softmax(dim=1)
+                    probs = probs.flip(3) if is_mirrored else probs
+                    total = total + upsample(probs, frame_hw, align_corners=network.align_corners)
+    assert isinstance(total, Tensor)
+    return total / (len(looks.exposures) * len(looks.scales) * len(views))
+
+
+def label_frame(
+    network: SegmentationNetwork,
+    frame_input: FrameInput,
+    frames: Tensor,
+    looks: Looks,
+    *,
+    network_hw: tuple[int, int],
+    class_weights: Tensor | None = None,
+) -> Tensor:
+    """Labels (N, H, W) uint8 of frames (N, H, W, 3) uint8: the largest of `frame_probs`, each times its (C,) weight."""
+    probs = frame_probs(network, frame_input, frames, looks, network_hw=network_hw)
+    weighted = probs if class_weights is None else probs * class_weights.view(1, -1, 1, 1)
+    return weighted.argmax(dim=1).to(torch.uint8)
+
+
+def mean_probs(
+    network: SegmentationNetwork,
+    frame_input: FrameInput,
+    frames: Iterable[Tensor],
+    looks: Looks,
+    *,
+    network_hw: tuple[int, int],
+) -> Tensor:
+    """Mean probability of each class, (C,), over frames (1, H, W, 3) uint8 that are looked at one by one."""
+    means = [
+        frame_probs(network, frame_input, frame, looks, network_hw=network_hw).mean(dim=(0, 2, 3)) for frame in frames
+    ]
+    return torch.stack(means).mean(dim=0)
