@@ -160,7 +160,10 @@ def prepare(config: TrainingConfig, source: LoadedSource, compute: Compute, fold
     network, spec = compute.world.first_then_all(begin)
     labels, asked = PseudoLabels(folder / "pseudo_labels"), adaptation.pseudo_labels
     looks = Looks(asked.scales, asked.mirror, tuple(spec.provenance["exposures"]), asked.frame_share)
-    make_pseudo_labels(network.eval(), spec, frames, labels, looks, compute, balance=asked.balance)
+    with_probs = adaptation.method.needs.probs
+    make_pseudo_labels(
+        network.eval(), spec, frames, labels, looks, compute, balance=asked.balance, with_probs=with_probs
+    )
     return Prepared(folder, network, spec, frames, labels, own)
 
 

@@ -5,12 +5,12 @@ photometric changes, pseudo-labels from three mirrored scales). `iapc_code` is w
 importance from raw logits, the weights of two terms exchanged, a trunk that is stepped about three times, and running
 statistics that clean crops move.
 
-`iapc_plus` is our own, and what measurement left of IAPC: its pseudo-labels, learnt without importance, prototypes or
-class weights. Labels are made as well as a label made once can be: of two scales, mirrored, of the exposure at which
-frames are nearest to the source's, by statistics of each frame, with class frequencies taken out. The student learns
-them under the very statistics it is deployed with, on whole frames with their colours as they are. Sizes and steps are
-the run file's: `views.train_hw` and `views.crop_hw` should be `model.network_hw`, and `optimizer.horizon` the number of
-steps.
+`iapc_plus` is our own, and what measurement left of IAPC: its offline labels, learnt as probabilities, without
+importance, prototypes or class weights. They are made as well as a label made once can be: of two scales, mirrored, of
+the exposure at which frames are nearest to the source's, by statistics of each frame, with class frequencies taken out.
+The student learns them under the very statistics it is deployed with, on whole frames with their colours as they are.
+Sizes and steps are the run file's: `views.train_hw` and `views.crop_hw` should be `model.network_hw`, and
+`optimizer.horizon` the number of steps.
 """
 
 from collections.abc import Mapping
@@ -72,13 +72,13 @@ _PAPER: dict[str, Any] = {
 }
 
 _PLUS: dict[str, Any] = {
-    "method": {"name": "pseudo_label", "rare_boost": 1.0},
+    "method": {"name": "distillation"},
     "pseudo_labels": {"scales": [1.0, 1.5], "mirror": True, "exposures": "auto", "frame_share": 0.3, "balance": 0.4},
     "student_statistics": "fixed",
     "views": {"scale": [1.0, 1.3]},
     "min_classes": 1,
     "photometric": False,
-    "optimizer": {"name": "adamw", "learning_rate": 1e-4, "head_multiplier": 10.0, "weight_decay": 0.01},
+    "optimizer": {"name": "adamw", "learning_rate": 1e-4, "head_multiplier": 1.0, "weight_decay": 0.01},
 }
 
 

@@ -8,7 +8,6 @@ from pydantic import ValidationError
 
 from training.config import AdaptationConfig, OptimizerConfig, PseudoLabelConfig, ViewConfig
 from training.methods.iapc import IapcConfig
-from training.methods.pseudo_label import PseudoLabelLearningConfig
 from training.presets import PRESETS
 
 
@@ -119,8 +118,7 @@ def test_iapc_plus_leaves_sizes_and_steps_to_the_run_file_and_settles_the_rest()
         "batch_size": 2,
     }
     config = resolved(preset="iapc_plus", **given, optimizer={"warmup": 1, "horizon": 9})
-    assert isinstance(config.method, PseudoLabelLearningConfig)
-    assert (config.method.rare_boost, config.student_statistics, config.photometric) == (1.0, "fixed", False)
+    assert (config.method.name, config.student_statistics, config.photometric) == ("distillation", "fixed", False)
     labels = config.pseudo_labels
     assert (labels.scales, labels.mirror, labels.exposures) == ((1.0, 1.5), True, "auto")
     assert (labels.frame_share, labels.balance) == (0.3, 0.4)

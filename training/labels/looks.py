@@ -15,7 +15,7 @@ from training.frame_network import FrameInput
 from training.networks.network import SegmentationNetwork, scaled_hw, upsample
 from training.statistics.frame_statistics import by_frame
 
-__all__ = ["Looks", "exposed", "frame_probs", "label_frame", "mean_probs"]
+__all__ = ["Looks", "exposed", "frame_probs", "mean_probs"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,21 +66,6 @@ def frame_probs(
                     total = total + upsample(probs, frame_hw, align_corners=network.align_corners)
     assert isinstance(total, Tensor)
     return total / (len(looks.exposures) * len(looks.scales) * len(views))
-
-
-def label_frame(
-    network: SegmentationNetwork,
-    frame_input: FrameInput,
-    frames: Tensor,
-    looks: Looks,
-    *,
-    network_hw: tuple[int, int],
-    class_weights: Tensor | None = None,
-) -> Tensor:
-    """Labels (N, H, W) uint8 of frames (N, H, W, 3) uint8: the largest of `frame_probs`, each times its (C,) weight."""
-    probs = frame_probs(network, frame_input, frames, looks, network_hw=network_hw)
-    weighted = probs if class_weights is None else probs * class_weights.view(1, -1, 1, 1)
-    return weighted.argmax(dim=1).to(torch.uint8)
 
 
 def mean_probs(

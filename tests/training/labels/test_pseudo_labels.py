@@ -16,7 +16,7 @@ from training.data.files import ImageFiles
 from training.data.layouts import folder_images
 from training.device import Compute
 from training.frame_network import FrameInput
-from training.labels.looks import Looks, label_frame
+from training.labels.looks import Looks, frame_probs
 from training.labels.pseudo_labels import PseudoLabels, make_pseudo_labels
 from training.networks.config import DeepLabV2Config
 from training.networks.network import NetworkOutput, SegmentationNetwork
@@ -37,6 +37,12 @@ class Written(SegmentationNetwork):
     def forward(self, image: Tensor) -> NetworkOutput:
         self.seen.append((int(image.shape[2]), int(image.shape[3])))
         return NetworkOutput(logits=image * self.scale + self.biases.get(image.shape[3], 0.0), features=image)
+
+
+def label_frame(
+    network: SegmentationNetwork, frame_input: FrameInput, frames: Tensor, looks: Looks, *, network_hw: tuple[int, int]
+) -> Tensor:
+    return frame_probs(network, frame_input, frames, looks, network_hw=network_hw).argmax(dim=1).to(torch.uint8)
 
 
 def label(
