@@ -63,6 +63,7 @@ _IAPC = _method("IAPC", "iapc", "with its defaults", 49.4)
 
 def method_rows(adaptation: Mapping[str, Any]) -> tuple[Row, ...]:
     """A row for every method, the configured one, by name, with its settings, and IAPC+ among them."""
-    is_iapc = adaptation["method"]["name"] == "iapc"
-    iapc = (ALL,) if is_iapc else (_IAPC, replace(ALL, published=None))
+    name = adaptation["method"]["name"]
+    configured = replace(ALL, title=f"{'IAPC' if name == 'iapc' else name} (as configured)")
+    iapc = (configured,) if name == "iapc" else (_IAPC, replace(configured, published=None))
     return (*_SOURCE_FREE, *iapc, plus_row(adaptation), *_WITH_SOURCE)
