@@ -134,6 +134,11 @@ def test_every_method_has_its_row(comparison: Comparison) -> None:
     assert table.has_baselines
 
 
+def test_no_two_rows_of_the_methods_are_the_same_setting(comparison: Comparison) -> None:
+    cells = cells_of(comparison, tables_of(comparison, tables=("methods",))["methods"])
+    assert len({cell.fingerprint for cell in cells.values()}) == len(cells)
+
+
 def test_tables_of_iapcs_terms_are_refused_for_another_method(comparison: Comparison) -> None:
     adaptation = {"method": {"name": "tent"}}
     with pytest.raises(ConfigError, match=r"ablation vary the terms of iapc, and .* is tent"):
