@@ -24,9 +24,7 @@ _SOURCE_FREE = (
     _method("CBST", "class_balanced", "without the 3 to 6 % of source frames that the authors add", 45.9),
     _method("CRST (MRKLD)", "class_balanced", "as CBST, with the authors' regulariser", 47.1, uniformity=0.1),
     _method("MinEnt + P", "min_entropy", "entropy alone drifts to frequent classes without source labels", 42.2),
-    _method(
-        "MaxSquare + P", "max_square", "labels instead of the authors' source term", 44.3, is_image_weighted=False
-    ),
+    _method("MaxSquare + P", "max_square", "labels instead of the authors' source term", 44.3, is_image_weighted=False),
     _method("MaxSquare+IW + P", "max_square", "as MaxSquare, weighted by image", 45.2, is_image_weighted=True),
     _method("UR", "uncertainty_reduction", "auxiliary heads start as copies of the classifier", 45.1),
     _method(
