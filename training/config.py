@@ -131,7 +131,7 @@ class AdaptationConfig(StrictModel):
     """One adaptation run."""
 
     preset: PresetName | None = None
-    """Published settings for every key that is not given here; see `training.presets`."""
+    """Settings for keys that are not given here; see `training.presets`."""
     method: MethodConfig
     pseudo_labels: PseudoLabelConfig = PseudoLabelConfig()
     statistics_share: Share | Literal["auto"] = "auto"

@@ -242,7 +242,11 @@ def _initial_network(
         network, spec = load_network(path, factory=factory_of(spec.model))
         return compute.place(network), spec
     images = list(network_inputs(spec, frames, compute, limit=SCORED_FRAMES))
-    exposures = _exposures(source.eval(), spec, frames, config, compute)
+    # While the network has its own statistics.
+    exposures = config.pseudo_labels.exposures
+    if exposures == "auto":
+        some = frame_batches(frames, compute, limit=SCORED_FRAMES)
+        exposures = exposures_to_look_at(source.eval(), spec, some, compute)
     decided = {**_blend_statistics(source, spec, frames, images, config, compute), "exposures": list(exposures)}
     if config.balance > 0 and not decided["is_same_domain"]:
         offsets = balance_classes(source.eval(), images, compute, strength=config.balance)
@@ -251,20 +255,6 @@ def _initial_network(
     spec = spec.with_provenance(**decided, scores_before=scored)
     save_network(path, source, spec)
     return source, spec
-
-
-def _exposures(
-    source: SegmentationNetwork, spec: NetworkSpec, frames: Frames, config: AdaptationConfig, compute: Compute
-) -> tuple[float, ...]:
-    """Those that labels are made at; `source` still has its own statistics."""
-    asked = config.pseudo_labels.exposures
-    if asked != "auto":
-        return asked
-    if not has_statistics(source):
-        say("the network has no batch norm by which to choose an exposure: frames are looked at as they are")
-        return (1.0,)
-    some = frame_batches(frames, compute, limit=SCORED_FRAMES)
-    return exposures_to_look_at(source, spec, some, read_statistics(source), compute)
 
 
 def _blend_statistics(

@@ -14,7 +14,12 @@ from training.checkpoint import NetworkSpec
 from training.device import Compute
 from training.labels.looks import exposed
 from training.networks.network import SegmentationNetwork
-from training.statistics.batch_norm import Statistics, estimate_statistics, statistics_distance
+from training.statistics.batch_norm import (
+    estimate_statistics,
+    has_statistics,
+    read_statistics,
+    statistics_distance,
+)
 
 __all__ = ["EXPOSURES", "exposures_to_look_at"]
 
@@ -25,18 +30,22 @@ def exposures_to_look_at(
     network: SegmentationNetwork,
     spec: NetworkSpec,
     frames: Iterable[Sequence[Tensor]],
-    source: Statistics,
     compute: Compute,
 ) -> tuple[float, ...]:
     """1, for frames as they are, and the exposure that brings them nearest to the source where that is another.
 
+    A network without batch norm has nothing to tell it by: frames are then looked at as they are, and that is said.
+
     Args:
-        network: in evaluation mode; left as it was.
+        network: in evaluation mode, with its statistics as source training left them; left as it was.
         spec: how it is fed.
         frames: (1, H, W, 3) uint8 each, in batches that the network normalises together.
-        source: the network's statistics as source training left them.
         compute: where and how precisely.
     """
+    if not has_statistics(network):
+        say("the network has no batch norm by which to choose an exposure: frames are looked at as they are")
+        return (1.0,)
+    source = read_statistics(network)
     frame_input = spec.frame_input().to(compute.device)
     batches = list(frames)
 

@@ -26,13 +26,12 @@ from training.data.frames import Frames
 from training.device import Compute
 from training.labels.looks import Looks, frame_probs, mean_probs
 from training.networks.network import SegmentationNetwork
+from training.statistics.balance import balancing_offsets
 
 __all__ = ["PseudoLabels", "make_pseudo_labels", "read_map"]
 
 # Evenly spread frames whose probabilities say how frequent each class is.
 COUNTED_FRAMES = 32
-# A class that is never predicted is not raised without bound.
-SMALLEST = 1e-5
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,21 +136,17 @@ def make_pseudo_labels(
         some = (frame(index) for index in progress(counted, title="class frequencies", unit="frame"))
         with compute.autocast():
             frequencies = mean_probs(network, frame_input, some, looks, network_hw=spec.network_hw)
-        weights = frequencies.clamp(min=SMALLEST) ** -balance
+        weights = balancing_offsets(frequencies, balance).exp().view(1, -1, 1, 1)
     for index in progress(missing, title="pseudo-labels", unit="frame"):
         with compute.autocast():
             probs = frame_probs(network, frame_input, frame(index), looks, network_hw=spec.network_hw)
         if weights is not None:
-            probs = normalised(probs * weights.view(1, -1, 1, 1))
+            probs = probs * weights
+            probs = probs / probs.sum(dim=1, keepdim=True)
         if with_probs:
             _write_probs(labels.probs_path(index), probs, spec.network_hw)
         write_png(labels.path(index), probs.argmax(dim=1)[0].to(torch.uint8).cpu().numpy())
     compute.world.wait()
-
-
-def normalised(probs: Tensor) -> Tensor:
-    """Probabilities (N, C, H, W) that sum to 1 over classes."""
-    return probs / probs.sum(dim=1, keepdim=True)
 
 
 def _write_probs(path: Path, probs: Tensor, network_hw: tuple[int, int]) -> None:

@@ -16,7 +16,7 @@ from runtime.errors import ConfigError
 from training.device import Compute
 from training.networks.network import SegmentationNetwork
 
-__all__ = ["balance_classes", "predicted_frequencies"]
+__all__ = ["balance_classes", "balancing_offsets", "predicted_frequencies"]
 
 # A class that is never predicted is not raised without bound.
 SMALLEST = 1e-5
@@ -31,6 +31,11 @@ def predicted_frequencies(network: SegmentationNetwork, images: Sequence[Tensor]
             logits = network.logits(image)
         means.append(logits.float().softmax(dim=1).mean(dim=(0, 2, 3)))
     return torch.stack(means).mean(dim=0)
+
+
+def balancing_offsets(frequencies: Tensor, strength: float) -> Tensor:
+    """What divides probabilities by a power of class frequencies when it is added to logits; both (C,)."""
+    return -strength * frequencies.clamp(min=SMALLEST).log()
 
 
 @torch.no_grad()
@@ -51,8 +56,7 @@ def balance_classes(
     Raises:
         ConfigError: the network has no classifier with offsets to move.
     """
-    frequencies = predicted_frequencies(network, images, compute).clamp(min=SMALLEST)
-    offsets = -strength * frequencies.log()
+    offsets = balancing_offsets(predicted_frequencies(network, images, compute), strength)
     bias = _classifier_bias(network, images[0][:1], num_classes=len(offsets))
     bias += offsets.to(bias)
     return offsets

@@ -1,8 +1,8 @@
 """Batch norm by what a network has stored and, in part, by the very image it looks at.
 
 Target frames differ: one is of a foggy morning, the next of a street at night, and statistics of all of them suit none
-quite. Blending in those of the frame at hand (as Nado et al., arXiv 2006.10963, do with small batches) suits each a
-little better. A vehicle's graph has fixed statistics, so this is for making labels.
+quite. Those of the frame at hand are blended in, as Schneider et al. (arXiv 2006.16971) blend those of a target into a
+source's. A vehicle's graph has fixed statistics, so this is for making labels.
 """
 
 from collections.abc import Iterator

@@ -86,11 +86,15 @@ def test_statistics_of_a_look_are_blended_in_by_their_share_and_forgotten() -> N
 
 
 def test_statistics_are_put_back_where_a_look_fails() -> None:
-    network = Normalised(mean=2.0)
-    with pytest.raises(RuntimeError, match=r"running_mean should contain 5 elements"), by_frame(network, 0.0):
-        network.logits(torch.ones(1, 5, 2, 2))
-    with pytest.raises(RuntimeError), by_frame(network, 0.5):
-        network.logits(torch.ones(1, 5, 2, 2))
+    class Failing(Normalised):
+        def forward(self, image: Tensor) -> NetworkOutput:
+            super().forward(image)
+            assert self.norm.running_mean is not None
+            raise RuntimeError(f"seen with a mean of {float(self.norm.running_mean[0])}")
+
+    network = Failing(mean=2.0)
+    with pytest.raises(RuntimeError, match=r"a mean of 1\.5"), by_frame(network, 0.5):
+        network.logits(torch.ones(1, 3, 2, 2))
     assert read_statistics(network)["norm"][0].tolist() == [2.0, 2.0, 2.0]
     assert not network.norm._forward_pre_hooks
 
@@ -110,11 +114,15 @@ def test_exposure_is_found_that_brings_frames_back_to_what_the_source_saw(exposu
     network.norm.running_mean = seen.mean(dim=(0, 1, 2))
     network.norm.running_var = seen.var(dim=(0, 1, 2))
     own = read_statistics(network)
-    assert exposures_to_look_at(network, SPEC, [darkened[:2], darkened[2:]], own, compute) == (1.0, exposure)
+    assert exposures_to_look_at(network, SPEC, [darkened[:2], darkened[2:]], compute) == (1.0, exposure)
     as_seen = [frame.round().to(torch.uint8)[None] for frame in seen]
-    assert exposures_to_look_at(network, SPEC, [as_seen], own, compute) == (1.0,)
+    assert exposures_to_look_at(network, SPEC, [as_seen], compute) == (1.0,)
     assert torch.equal(read_statistics(network)["norm"][0], own["norm"][0])
     assert {exposure, 1.0} <= set(EXPOSURES)
+
+
+def test_network_without_batch_norm_looks_at_frames_as_they_are(compute: Compute) -> None:
+    assert exposures_to_look_at(Probs(), SPEC, [[grey(20)]], compute) == (1.0,)
 
 
 def test_frequencies_over_frames_are_taken_out_of_labels(tmp_path: Path, compute: Compute) -> None:
