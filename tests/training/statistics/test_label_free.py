@@ -49,6 +49,13 @@ def test_entropy_is_the_mean_in_nats(compute: Compute) -> None:
     assert scores.entropy == pytest.approx(((1.5 * LN2 + math.log(3)) / 2 + 1.5 * LN2) / 2, abs=1e-5)
 
 
+def test_class_entropy_is_that_of_the_mean_over_pixels_and_images(compute: Compute) -> None:
+    # Means (0.75, 0.25) and (0.25, 0.75); of both together one half each.
+    scores = scores_of(compute, pixels((1.0, 0.0), (0.5, 0.5)), pixels((0.25, 0.75), (0.25, 0.75)))
+    assert scores.class_entropy == pytest.approx(LN2, abs=1e-5)
+    assert scores_of(compute, pixels((1.0, 0.0), (1.0, 0.0))).class_entropy == pytest.approx(0.0, abs=1e-5)
+
+
 def test_density_is_the_entropy_of_similarities_to_other_pixels(compute: Compute) -> None:
     # Unit vectors (0.8, 0.6) twice and (0.6, 0.8): cosine 0.96, so 0.04 / 0.05 = 0.8 nats apart.
     scores = scores_of(compute, pixels((4 / 7, 3 / 7), (4 / 7, 3 / 7), (3 / 7, 4 / 7)))
@@ -103,35 +110,38 @@ def test_scores_are_finite_for_certain_predictions(compute: Compute) -> None:
 
 
 def test_scores_for_people_are_rounded() -> None:
-    scores = LabelFreeScores(entropy=0.123456, neighbourhood_density=1.0, mirror_agreement=0.98765, num_classes=3)
+    scores = LabelFreeScores(
+        entropy=0.123456, neighbourhood_density=1.0, mirror_agreement=0.98765, num_classes=3, class_entropy=2.0
+    )
     assert scores.as_dict() == {
         "entropy": 0.1235,
         "neighbourhood_density": 1.0,
         "mirror_agreement": 0.9877,
         "num_classes": 3,
+        "class_entropy": 2.0,
     }
 
 
-def means(first: float) -> Statistics:
-    return {"norm": (torch.tensor([first, 0.0]), torch.ones(2))}
+def means(first: float, var: float = 1.0) -> Statistics:
+    return {"norm": (torch.tensor([first, 0.0]), torch.full((2,), var))}
 
 
 @pytest.mark.parametrize(
-    ("first_channel", "target_mean", "expected"),
+    ("first_channel", "target", "expected"),
     [
-        # Logit differences x - mean; the surest is the one farthest from 0.
-        ([4.0, 4.0], -10.0, 1.0),
-        ([4.0, 4.0], 4.0, 0.0),
+        # Logit differences x / sqrt(var); the surest is the one farthest from 0.
+        ([4.0, -4.0], means(0.0, var=0.25), 1.0),
+        ([4.0, -4.0], means(0.0, var=4.0), 0.0),
         # 1 + 6 s and -7 + 6 s: at s = 0.5 both pixels are 4 apart, at the ends one is only 1 apart.
-        ([1.0, -7.0], -6.0, 0.5),
+        ([1.0, -7.0], means(-6.0), 0.5),
     ],
 )
 def test_share_with_the_surest_predictions_is_chosen(
-    compute: Compute, first_channel: list[float], target_mean: float, expected: float
+    compute: Compute, first_channel: list[float], target: Statistics, expected: float
 ) -> None:
     network = Normalised()
     image = torch.tensor([[[first_channel], [[0.0, 0.0]]]])
-    share, scores = choose_share(network, [image], source=means(0.0), target=means(target_mean), compute=compute)
+    share, scores = choose_share(network, [image], source=means(0.0), target=target, compute=compute)
     assert share == expected
     assert {0.0, 0.5, 1.0} <= scores.keys()
     assert scores[share].entropy == min(found.entropy for found in scores.values())
@@ -143,10 +153,10 @@ def test_network_is_left_with_its_source_statistics(compute: Compute) -> None:
     assert read_statistics(network)["norm"][0].tolist() == [3.0, 0.0]
 
 
-def costs(**by_share: tuple[float, float]) -> dict[float, LabelFreeScores]:
+def costs(class_entropy: float = 1.0, **by_share: tuple[float, float]) -> dict[float, LabelFreeScores]:
     """Scores by share in percent: (entropy, mirror agreement)."""
     return {
-        int(name[1:]) / 100: LabelFreeScores(entropy, 0.0, agreement, 5)
+        int(name[1:]) / 100: LabelFreeScores(entropy, 0.0, agreement, 5, class_entropy)
         for name, (entropy, agreement) in by_share.items()
     }
 
@@ -166,3 +176,17 @@ def test_best_share_follows_agreement_where_entropy_is_equal() -> None:
 
 def test_best_share_is_defined_for_a_source_that_is_sure_and_agrees_everywhere() -> None:
     assert best_share(costs(s0=(0.0, 1.0), s50=(0.1, 1.0), s100=(0.0, 0.9))) == 0.0
+
+
+def test_best_share_is_none_at_which_one_class_has_swallowed_the_others() -> None:
+    collapsed, sound = costs(s0=(0.1, 0.99), class_entropy=0.7), costs(s70=(0.5, 0.9), s100=(0.6, 0.8))
+    assert best_share({**collapsed, **sound}) == 0.7
+    # Three quarters of the largest are enough.
+    assert best_share({**costs(s0=(0.1, 0.99), class_entropy=0.75), **sound}) == 0.0
+
+
+def test_student_that_has_left_source_statistics_behind_does_not_go_back_to_them(compute: Compute) -> None:
+    # With the source's mean all pixels are of the first class, more surely than the target's tells two classes.
+    image = torch.tensor([[[[30.0, 26.0]], [[0.0, 0.0]]]])
+    share, _ = choose_share(Normalised(), [image], source=means(0.0), target=means(28.0), compute=compute)
+    assert share == 1.0
