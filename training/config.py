@@ -111,8 +111,8 @@ class PseudoLabelConfig(StrictModel):
     exposures: Annotated[tuple[PositiveFloat, ...], Field(min_length=1)] | Literal["auto"] = (1.0,)
     """Exponents of pixel values in 0..1; `auto` adds the one at which frames are nearest to the source's, by the
     network's own statistics."""
-    frame_share: Share = 0.0
-    """Share of each look's own batch-norm statistics in those that normalise it."""
+    frame_shares: Annotated[tuple[Share, ...], Field(min_length=1)] = (0.0,)
+    """Shares of a look's own batch-norm statistics in those that normalise it; every one is a look of its own."""
     balance: Share = 0.0
     """Power of the class frequencies that probabilities are divided by before the largest is taken."""
 

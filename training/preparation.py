@@ -159,7 +159,7 @@ def prepare(config: TrainingConfig, source: LoadedSource, compute: Compute, fold
 
     network, spec = compute.world.first_then_all(begin)
     labels, asked = PseudoLabels(folder / "pseudo_labels"), adaptation.pseudo_labels
-    looks = Looks(asked.scales, asked.mirror, tuple(spec.provenance["exposures"]), asked.frame_share)
+    looks = Looks(asked.scales, asked.mirror, tuple(spec.provenance["exposures"]), asked.frame_shares)
     with_probs = adaptation.method.needs.probs
     make_pseudo_labels(
         network.eval(), spec, frames, labels, looks, compute, balance=asked.balance, with_probs=with_probs

@@ -7,7 +7,8 @@ statistics that clean crops move.
 
 `iapc_plus` is our own, and what measurement left of IAPC: its offline labels, learnt as probabilities, without
 importance, prototypes or class weights. They are made as well as a label made once can be: of two scales, mirrored, of
-the exposure at which frames are nearest to the source's, by statistics of each frame, with class frequencies taken out.
+the exposure at which frames are nearest to the source's, by statistics of all frames and in part by each frame's own,
+with class frequencies taken out.
 The student learns them under the very statistics it is deployed with, on whole frames with their colours as they are.
 Sizes and steps are the run file's: `views.train_hw` and `views.crop_hw` should be `model.network_hw`, and
 `optimizer.horizon` the number of steps.
@@ -42,7 +43,7 @@ _PAPER: dict[str, Any] = {
         "scales": [0.75, 1.0, 1.25],
         "mirror": True,
         "exposures": [1.0],
-        "frame_share": 0.0,
+        "frame_shares": [0.0],
         "balance": 0.0,
     },
     "statistics_share": 0.0,
@@ -73,7 +74,13 @@ _PAPER: dict[str, Any] = {
 
 _PLUS: dict[str, Any] = {
     "method": {"name": "distillation"},
-    "pseudo_labels": {"scales": [1.0, 1.5], "mirror": True, "exposures": "auto", "frame_share": 0.3, "balance": 0.4},
+    "pseudo_labels": {
+        "scales": [1.0, 1.5],
+        "mirror": True,
+        "exposures": "auto",
+        "frame_shares": [0.0, 0.3],
+        "balance": 0.4,
+    },
     "student_statistics": "fixed",
     "views": {"scale": [1.0, 1.3]},
     "min_classes": 1,

@@ -121,7 +121,7 @@ def test_iapc_plus_leaves_sizes_and_steps_to_the_run_file_and_settles_the_rest()
     assert (config.method.name, config.student_statistics, config.photometric) == ("distillation", "fixed", False)
     labels = config.pseudo_labels
     assert (labels.scales, labels.mirror, labels.exposures) == ((1.0, 1.5), True, "auto")
-    assert (labels.frame_share, labels.balance) == (0.3, 0.4)
+    assert (labels.frame_shares, labels.balance) == ((0.0, 0.3), 0.4)
     assert (config.views.scale, config.views.crop_hw, config.optimizer.horizon) == ((1.0, 1.3), (64, 96), 9)
     assert (config.optimizer.name, config.optimizer.learning_rate) == ("adamw", 1e-4)
     with pytest.raises(ValidationError, match=r"(?s)train_hw.*crop_hw.*memory_hw.*iterations.*batch_size"):

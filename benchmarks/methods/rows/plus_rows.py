@@ -31,7 +31,7 @@ def plus_rows(adaptation: Mapping[str, Any]) -> tuple[Row, ...]:
         plus_row(adaptation),
         changed("labels of one scale", pseudo_labels__scales=(1.0,)),
         changed("labels of frames as exposed", pseudo_labels__exposures=(1.0,)),
-        changed("labels by statistics of all frames", pseudo_labels__frame_share=0.0),
+        changed("labels by statistics of all frames", pseudo_labels__frame_shares=(0.0,)),
         changed("labels with class frequencies", pseudo_labels__balance=0.0),
         changed("statistics of the batch", student_statistics="batch"),
         without("crops as configured", *CROPS),

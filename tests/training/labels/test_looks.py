@@ -105,6 +105,17 @@ def test_share_of_0_leaves_layers_alone() -> None:
         assert not network.norm._forward_pre_hooks
 
 
+def test_every_frame_share_is_a_look_of_its_own() -> None:
+    network = Normalised(mean=2.0, var=9.0)
+    frame = torch.tensor([4, 8], dtype=torch.uint8).view(1, 1, 2, 1).expand(1, 16, 2, 3)  # mean 6, variance 4
+    frame = frame.repeat(1, 1, 12, 1) * torch.tensor([1, 1, 0], dtype=torch.uint8)
+    found = frame_probs(network, PLAIN, frame, Looks(frame_shares=(0.0, 1.0)), network_hw=(16, 24))[0, :, 0, 0]
+    # A value of 4, 4, 0: by stored statistics 2/3, 2/3 and -2/3; by those of the frame alone -1, -1 and 0.
+    stored, own = (torch.tensor(logits).softmax(dim=0) for logits in ([2 / 3, 2 / 3, -2 / 3], [-1.0, -1.0, 0.0]))
+    torch.testing.assert_close(found, (stored + own) / 2, atol=1e-4, rtol=0)
+    assert read_statistics(network)["norm"][0].tolist() == [2.0, 2.0, 2.0]
+
+
 @pytest.mark.parametrize("exposure", [0.45, 0.6, 1.3])
 def test_exposure_is_found_that_brings_frames_back_to_what_the_source_saw(exposure: float, compute: Compute) -> None:
     rng = torch.Generator().manual_seed(0)

@@ -184,7 +184,7 @@ def test_each_row_of_the_ablation_of_iapc_plus_changes_one_part(comparison: Comp
         for one in labels
         if one != values["pseudo_labels"]
     ]
-    assert differing == [["scales"], ["exposures"], ["frame_share"], ["balance"]]
+    assert differing == [["scales"], ["exposures"], ["frame_shares"], ["balance"]]
     assert tables["plus"].has_baselines
 
 
