@@ -130,6 +130,7 @@ def train_on_target(
         CheckpointError: the state in `folder` belongs to other settings or is damaged.
     """
     adaptation, method_config = config.adaptation, config.adaptation.method
+    prepared.make_labels(adaptation, compute)
     form = method_config.needs.importance
     importance = None if form is None else prepared.importance(form, compute)
     num_classes = prepared.spec.space.num_classes

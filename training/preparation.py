@@ -74,8 +74,27 @@ class Prepared:
     spec: NetworkSpec
     frames: Frames
     pseudo_labels: PseudoLabels
+    """Where they lie, once `make_labels` has made them."""
     source_statistics: Statistics
     """The source network's own, before those of the target were blended into them."""
+
+    def make_labels(self, config: AdaptationConfig, compute: Compute) -> None:
+        """Make the pseudo-labels of all frames that have none yet, with what else the method learns from.
+
+        Before anything is learnt: they are those of `network` as it is.
+        """
+        asked = config.pseudo_labels
+        looks = Looks(asked.scales, asked.mirror, tuple(self.spec.provenance["exposures"]), asked.frame_shares)
+        make_pseudo_labels(
+            self.network,
+            self.spec,
+            self.frames,
+            self.pseudo_labels,
+            looks,
+            compute,
+            balance=asked.balance,
+            with_probs=config.method.needs.probs,
+        )
 
     def importance(self, form: ImportanceForm, compute: Compute) -> ImportanceMaps:
         """Importance of every pixel of every frame; computed where that was not done before."""
@@ -158,13 +177,7 @@ def prepare(config: TrainingConfig, source: LoadedSource, compute: Compute, fold
         return _initial_network(network, spec, frames, adaptation, compute, folder)
 
     network, spec = compute.world.first_then_all(begin)
-    labels, asked = PseudoLabels(folder / "pseudo_labels"), adaptation.pseudo_labels
-    looks = Looks(asked.scales, asked.mirror, tuple(spec.provenance["exposures"]), asked.frame_shares)
-    with_probs = adaptation.method.needs.probs
-    make_pseudo_labels(
-        network.eval(), spec, frames, labels, looks, compute, balance=asked.balance, with_probs=with_probs
-    )
-    return Prepared(folder, network, spec, frames, labels, own)
+    return Prepared(folder, network.eval(), spec, frames, PseudoLabels(folder / "pseudo_labels"), own)
 
 
 def target_statistics(

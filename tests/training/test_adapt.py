@@ -184,6 +184,7 @@ def test_network_is_left_as_it_is_where_the_target_is_no_other_domain(
     path.write_text(yaml.safe_dump({"training": settings}))
     assert main(["adapt", str(path)]) == 0
     assert "the target looks like the source's own domain" in capsys.readouterr().err
+    assert not list(tmp_path.glob("out/prepared/*/pseudo_labels")), "nothing reads labels of it"
     adapted, spec = load_network(tmp_path / "out/adapted.safetensors")
     for name, tensor in source.state_dict().items():
         assert torch.equal(adapted.state_dict()[name], tensor), name

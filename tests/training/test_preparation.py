@@ -25,7 +25,9 @@ def prepare_for(world: Path, tmp_path: Path, make_settings: Callable[..., Any], 
 
     def make(**adaptation: Any) -> Prepared:
         config = TrainingConfig.model_validate(make_settings(world, tmp_path / "out", **{**FAST, **adaptation}))
-        return prepare(config, load_source(config), compute, tmp_path / "shared")
+        prepared = prepare(config, load_source(config), compute, tmp_path / "shared")
+        prepared.make_labels(config.adaptation, compute)
+        return prepared
 
     return make
 

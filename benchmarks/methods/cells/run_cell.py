@@ -62,8 +62,11 @@ def _prepare(comparison: Comparison, cell: Cell) -> None:
         )
     with _alone(writable_folder(comparison.prepared) / "lock"):
         prepared = prepare(cell.config, source, comparison.compute, comparison.prepared)
+        if cell.oracle is not None or prepared.spec.provenance["is_same_domain"]:
+            return
+        prepared.make_labels(cell.config.adaptation, comparison.compute)
         form = cell.config.adaptation.method.needs.importance
-        if cell.oracle is None and form is not None:
+        if form is not None:
             prepared.importance(form, comparison.compute)
 
 
