@@ -79,22 +79,14 @@ class Prepared:
     """The source network's own, before those of the target were blended into them."""
 
     def make_labels(self, config: AdaptationConfig, compute: Compute) -> None:
-        """Make the pseudo-labels of all frames that have none yet, with what else the method learns from.
+        """Make the pseudo-labels of all frames that have none yet.
 
         Before anything is learnt: they are those of `network` as it is.
         """
         asked = config.pseudo_labels
         looks = Looks(asked.scales, asked.mirror, tuple(self.spec.provenance["exposures"]), asked.frame_shares)
-        make_pseudo_labels(
-            self.network,
-            self.spec,
-            self.frames,
-            self.pseudo_labels,
-            looks,
-            compute,
-            balance=asked.balance,
-            with_probs=config.method.needs.probs,
-        )
+        frames, labels = self.frames, self.pseudo_labels
+        make_pseudo_labels(self.network, self.spec, frames, labels, looks, compute, balance=asked.balance)
 
     def importance(self, form: ImportanceForm, compute: Compute) -> ImportanceMaps:
         """Importance of every pixel of every frame; computed where that was not done before."""

@@ -5,10 +5,9 @@ photometric changes, pseudo-labels from three mirrored scales). `iapc_code` is w
 importance from raw logits, the weights of two terms exchanged, a trunk that is stepped about three times, and running
 statistics that clean crops move.
 
-`iapc_plus` is our own, and what measurement left of IAPC: its offline labels, learnt as probabilities, without
-importance, prototypes or class weights. They are made as well as a label made once can be: of two scales, mirrored, of
-the exposure at which frames are nearest to the source's, by statistics of all frames and in part by each frame's own,
-with class frequencies taken out.
+`iapc_plus` is our own, and what measurement left of IAPC: its offline labels, without importance, prototypes or class
+weights. They are made as well as a label made once can be: of two scales, mirrored, of the exposure at which frames are
+nearest to the source's, by statistics of all frames and in part by each frame's own, with class frequencies taken out.
 The student learns them under the very statistics it is deployed with, on whole frames with their colours as they are.
 Sizes and steps are the run file's: `views.train_hw` and `views.crop_hw` should be `model.network_hw`, and
 `optimizer.horizon` the number of steps.
@@ -73,7 +72,7 @@ _PAPER: dict[str, Any] = {
 }
 
 _PLUS: dict[str, Any] = {
-    "method": {"name": "distillation"},
+    "method": {"name": "pseudo_label", "rare_boost": 1.0},
     "pseudo_labels": {
         "scales": [1.0, 1.5],
         "mirror": True,

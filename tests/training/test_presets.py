@@ -118,7 +118,8 @@ def test_iapc_plus_leaves_sizes_and_steps_to_the_run_file_and_settles_the_rest()
         "batch_size": 2,
     }
     config = resolved(preset="iapc_plus", **given, optimizer={"warmup": 1, "horizon": 9})
-    assert (config.method.name, config.student_statistics, config.photometric) == ("distillation", "fixed", False)
+    assert config.method.model_dump(include={"name", "rare_boost"}) == {"name": "pseudo_label", "rare_boost": 1.0}
+    assert (config.student_statistics, config.photometric) == ("fixed", False)
     labels = config.pseudo_labels
     assert (labels.scales, labels.mirror, labels.exposures) == ((1.0, 1.5), True, "auto")
     assert (labels.frame_shares, labels.balance) == ((0.0, 0.3), 0.4)

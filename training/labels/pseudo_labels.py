@@ -7,18 +7,15 @@ made again.
 
 from dataclasses import dataclass
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
 from runtime.command import progress
 from runtime.errors import DataError
-from runtime.files import replacing
 from runtime.images import write_png
 from runtime.labels import IGNORE_INDEX
 from training.checkpoint import NetworkSpec
@@ -52,28 +49,6 @@ class PseudoLabels:
         """
         return read_map(self.path(index), "pseudo-labels")
 
-    def probs_path(self, index: int) -> Path:
-        """File of the probabilities of one frame."""
-        return self.folder / f"{index:06d}.npz"
-
-    def probs(self, index: int) -> NDArray[np.uint8]:
-        """(C, h, w) probability of every class, 255 for 1, at half the size the network sees; covers the whole frame.
-
-        Raises:
-            DataError: the file is missing or damaged.
-        """
-        path = self.probs_path(index)
-        try:
-            with path.open("rb") as file, np.load(file) as arrays:
-                found: NDArray[np.uint8] = arrays["probs"]
-                return found
-        except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
-            raise DataError(f"probabilities {path} cannot be read ({error}); delete the folder") from error
-
-    def is_whole(self, index: int, *, with_probs: bool) -> bool:
-        """Whether what is wanted of one frame is there."""
-        return self.path(index).is_file() and (not with_probs or self.probs_path(index).is_file())
-
     def class_prior(self, num_frames: int, num_classes: int) -> Tensor:
         """Frequency of each class over all frames, (num_classes,), summing to 1; none is zero."""
         counts = np.ones(num_classes)
@@ -106,7 +81,6 @@ def make_pseudo_labels(
     compute: Compute,
     *,
     balance: float = 0.0,
-    with_probs: bool = False,
 ) -> None:
     """Write the pseudo-labels of all frames that have none yet, at each frame's own size.
 
@@ -119,13 +93,10 @@ def make_pseudo_labels(
         compute: device and precision.
         balance: probabilities are divided by this power of the class frequencies that they have over frames, so that
             frequent classes do not take the pixels of rare ones; 0 leaves them as they are.
-        with_probs: write the probabilities too.
     """
     labels.folder.mkdir(parents=True, exist_ok=True)
     frame_input = spec.frame_input().to(compute.device)
-    missing = [
-        index for index in compute.world.share(range(len(frames))) if not labels.is_whole(index, with_probs=with_probs)
-    ]
+    missing = [index for index in compute.world.share(range(len(frames))) if not labels.path(index).is_file()]
 
     def frame(index: int) -> Tensor:
         return torch.from_numpy(frames.image(index)).to(compute.device)[None]
@@ -142,15 +113,5 @@ def make_pseudo_labels(
             probs = frame_probs(network, frame_input, frame(index), looks, network_hw=spec.network_hw)
         if weights is not None:
             probs = probs * weights
-            probs = probs / probs.sum(dim=1, keepdim=True)
-        if with_probs:
-            _write_probs(labels.probs_path(index), probs, spec.network_hw)
         write_png(labels.path(index), probs.argmax(dim=1)[0].to(torch.uint8).cpu().numpy())
     compute.world.wait()
-
-
-def _write_probs(path: Path, probs: Tensor, network_hw: tuple[int, int]) -> None:
-    hw = (max(1, network_hw[0] // 2), max(1, network_hw[1] // 2))
-    smaller = F.interpolate(probs, size=hw, mode="bilinear", align_corners=False, antialias=True)
-    with replacing(path) as temporary:
-        np.savez_compressed(temporary, probs=(smaller[0] * 255.0).round().to(torch.uint8).cpu().numpy())

@@ -11,7 +11,6 @@ from training.methods.bicl_source_free import BiclSourceFree, BiclSourceFreeConf
 from training.methods.cag import CategoryAnchors, CategoryAnchorsConfig
 from training.methods.class_balanced import ClassBalanced, ClassBalancedConfig
 from training.methods.daformer import Daformer, DaformerConfig
-from training.methods.distillation import Distillation, DistillationConfig
 from training.methods.dtac import Dtac, DtacConfig
 from training.methods.entropy import EntropyConfig, EntropyMinimisation
 from training.methods.fda import Fda, FdaConfig
@@ -42,7 +41,6 @@ MethodConfig: TypeAlias = Annotated[
     | CategoryAnchorsConfig
     | ClassBalancedConfig
     | DaformerConfig
-    | DistillationConfig
     | DtacConfig
     | EntropyConfig
     | FdaConfig
@@ -82,8 +80,6 @@ def build_method(config: MethodConfig, setting: Setting) -> Method[TargetBatch]:
             return ClassBalanced(config, setting)
         case DaformerConfig():
             return Daformer(config, setting)
-        case DistillationConfig():
-            return Distillation(setting)
         case DtacConfig():
             return Dtac(config, setting)
         case EntropyConfig():

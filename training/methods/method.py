@@ -81,17 +81,15 @@ class Needs:
 
     `importance` is judged once on whole frames by the source network, in this form. `memory` is the view of a fixed
     scale, `weak` the student's crop with its colours unchanged. Without `rounds` the labels are the dense ones that the
-    source network gave before the first step; with `probs` the probabilities they are the largest of are read too. With
-    `source` every batch has labelled source crops, as many as target crops; no method without it can come near source
-    data. With `rare_temperature` they are of frames that show rare classes, chosen by it; without, all frames come
-    equally often.
+    source network gave before the first step. With `source` every batch has labelled source crops, as many as target
+    crops; no method without it can come near source data. With `rare_temperature` they are of frames that show rare
+    classes, chosen by it; without, all frames come equally often.
     """
 
     importance: ImportanceForm | None = None
     memory: bool = False
     weak: bool = False
     rounds: Rounds | None = None
-    probs: bool = False
     source: bool = False
     rare_temperature: float | None = None
 

@@ -30,8 +30,7 @@ class TargetBatch(NamedTuple):
     `memory` has a fixed scale, `weak` a random one, `student` is `weak` with its colours changed. What no one needs
     is None: see `Needs`. `importance` (N, H, W) uint8, 255 for 1, is that of the whole frame, cut like the labels.
     `clean` are unchanged crops of other frames, where a run has any. `source` are labelled source crops, for methods
-    that are not source-free. `probs` (N, C, H, W) uint8 are the probabilities that the labels are the largest of, 255
-    for 1.
+    that are not source-free.
     """
 
     names: list[str]
@@ -42,4 +41,3 @@ class TargetBatch(NamedTuple):
     importance: Tensor | None
     clean: Tensor | None = None
     source: SourceBatch | None = None
-    probs: Tensor | None = None

@@ -82,7 +82,7 @@ class TargetBatches(Dataset[TargetBatch]):
         indices = _frame_order(len(self.frames), self.config.batch_size, self.seed, step)
         views = [self._views(np.random.default_rng([self.seed, step, place]), indices[place]) for place in self.places]
         names = [self.frames.name(indices[place]) for place in self.places]
-        memory, weak, student, labels, importance, probs = zip(*views, strict=True)
+        memory, weak, student, labels, importance = zip(*views, strict=True)
         return TargetBatch(
             names,
             memory=_stack(memory) if self.needs.memory else None,
@@ -92,7 +92,6 @@ class TargetBatches(Dataset[TargetBatch]):
             importance=None if self.importance is None else _stack(importance),
             clean=self._clean(step),
             source=self._source(step),
-            probs=_stack(probs) if self.needs.probs else None,
         )
 
     def _source(self, step: int) -> SourceBatch | None:
@@ -130,7 +129,7 @@ class TargetBatches(Dataset[TargetBatch]):
         return _stack(crops)
 
     def _views(self, rng: np.random.Generator, index: int) -> tuple[NDArray[np.uint8], ...]:
-        """Memory, weak and student view, labels, importance and probabilities of one frame; unused ones are empty."""
+        """Memory, weak and student view, labels and importance of one frame; unused ones are empty."""
         views = self.config.views
         image, labels = self.frames.image(index), self.pseudo_labels.label(index)
         crop = draw_crop(rng, train_hw=views.train_hw, scale=views.scale, crop_hw=views.crop_hw, mirror=views.mirror)
@@ -141,10 +140,7 @@ class TargetBatches(Dataset[TargetBatch]):
         memory = crop_image(image, proportional_crop(crop, self.config.memory_hw)) if self.needs.memory else unused
         weak = crop_image(image, crop) if self.needs.weak else unused
         importance = unused if self.importance is None else crop_map(self.importance.importance(index), crop)
-        probs = unused
-        if self.needs.probs:
-            probs = np.stack([crop_map(of_class, crop) for of_class in self.pseudo_labels.probs(index)])
-        return memory, weak, student, label, importance, probs
+        return memory, weak, student, label, importance
 
 
 Item = TypeVar("Item", bound=Batch)

@@ -36,7 +36,6 @@ def plus_rows(adaptation: Mapping[str, Any]) -> tuple[Row, ...]:
         changed("statistics of the batch", student_statistics="batch"),
         without("crops as configured", *CROPS),
         without("optimiser as configured", "optimizer."),
-        changed("labels, not probabilities", method={"name": "pseudo_label", "rare_boost": 1.0}),
         changed("IAPC's terms", method={"name": "iapc", "rare_boost": 1.0}),
     )
 

@@ -9,7 +9,6 @@ from PIL import Image
 from torch import Tensor, nn
 
 from runtime.bundle.manifest import InputConvention
-from runtime.errors import DataError
 from training.checkpoint import NetworkSpec
 from training.data.layouts import folder_images
 from training.device import Compute
@@ -17,7 +16,6 @@ from training.frame_network import FrameInput
 from training.labels.exposure import EXPOSURES, exposures_to_look_at
 from training.labels.looks import Looks, exposed, frame_probs, mean_probs
 from training.labels.pseudo_labels import PseudoLabels, make_pseudo_labels
-from training.methods.distillation import soft_cross_entropy
 from training.networks.config import DeepLabV2Config
 from training.networks.network import NetworkOutput, SegmentationNetwork
 from training.statistics.batch_norm import read_statistics
@@ -150,37 +148,3 @@ def test_frequencies_over_frames_are_taken_out_of_labels(tmp_path: Path, compute
         found[balance] = [int(labels.label(index)[0, 0]) for index in range(3)]
     # Times 3^0.5 or 3: 0.78 and 1.35 are more than 0.55, 0.35 and 0.6 less than 0.8.
     assert found == {0.0: [0, 0, 0], 0.5: [0, 0, 1], 1.0: [0, 0, 1]}
-
-
-def test_probabilities_lie_beside_labels_at_half_the_size_the_network_sees(tmp_path: Path, compute: Compute) -> None:
-    (tmp_path / "frames").mkdir()
-    Image.fromarray(np.full((32, 48, 3), 102, dtype=np.uint8)).save(tmp_path / "frames/0.png")
-    frames, labels = folder_images(tmp_path / "frames"), PseudoLabels(tmp_path / "labels")
-    make_pseudo_labels(Probs(), SPEC, frames, labels, Looks(), compute)
-    assert labels.is_whole(0, with_probs=False)
-    assert not labels.is_whole(0, with_probs=True)
-    make_pseudo_labels(Probs(), SPEC, frames, labels, Looks(), compute, balance=0.5, with_probs=True)
-    found = labels.probs(0)
-    assert found.dtype == np.uint8
-    assert (found.shape, labels.label(0).shape) == ((2, 8, 12), (32, 48))
-    # 0.6 / 0.6^0.5 and 0.4 / 0.4^0.5, of their sum: 0.5505 and 0.4495.
-    assert found[:, 0, 0].tolist() == [140, 115]
-
-
-def test_damaged_probabilities_are_named(tmp_path: Path) -> None:
-    labels = PseudoLabels(tmp_path)
-    labels.probs_path(3).write_bytes(b"PK\x03\x04 cut short")
-    with pytest.raises(DataError, match=r"probabilities .*000003.npz cannot be read .*; delete the folder"):
-        labels.probs(3)
-
-
-def test_soft_cross_entropy_is_worked_out_by_hand_and_least_at_the_probabilities_themselves() -> None:
-    wanted = torch.tensor([204, 51], dtype=torch.uint8).view(1, 2, 1, 1)  # 0.8 and 0.2
-    said = torch.tensor([0.5, 0.5]).log().view(1, 2, 1, 1).requires_grad_()
-    assert float(soft_cross_entropy(said, wanted).detach()) == pytest.approx(0.693147)
-    same = torch.tensor([0.8, 0.2]).log().view(1, 2, 1, 1)
-    assert float(soft_cross_entropy(same, wanted)) == pytest.approx(0.500402)
-    logits = torch.zeros(1, 2, 1, 1, requires_grad=True)
-    torch.autograd.backward(soft_cross_entropy(logits.log_softmax(dim=1), wanted))
-    assert logits.grad is not None
-    torch.testing.assert_close(logits.grad.flatten(), torch.tensor([-0.3, 0.3]))

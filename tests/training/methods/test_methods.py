@@ -198,14 +198,3 @@ def test_only_what_the_second_stage_of_label_denoising_needs_is_cut() -> None:
     assert (one.weak, two.weak) == (False, True)
     assert one.rounds is not None
     assert one.rounds.image_share == 0.1
-
-
-def test_distillation_of_sure_probabilities_is_learning_their_labels_without_class_weights(
-    setting: Setting, batch: TargetBatch
-) -> None:
-    sure = 255 * torch.nn.functional.one_hot(batch.pseudo_labels, NUM_CLASSES).permute(0, 3, 1, 2).to(torch.uint8)
-    learnt = method_of(setting, "pseudo_label", rare_boost=1.0).losses(batch)["pseudo_label"]
-    method = method_of(setting, "distillation")
-    (term,) = method.losses(batch._replace(probs=sure)).values()
-    torch.testing.assert_close(term, learnt)
-    assert not any(parameter.requires_grad for parameter in affine_parameters(method.student))

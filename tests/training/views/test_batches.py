@@ -15,7 +15,6 @@ from training.data.layouts import folder_images
 from training.device import Compute
 from training.labels.importance import ImportanceMaps
 from training.labels.pseudo_labels import PseudoLabels
-from training.methods.distillation import DistillationConfig
 from training.methods.iapc import IapcConfig
 from training.views.batch import TargetBatch
 from training.views.batches import TargetBatches, load_batches
@@ -172,29 +171,3 @@ def test_absent_view_stays_absent_when_moved(make_batches: MakeBatches, compute:
     moved = compute.move(batch)
     assert moved.weak is None
     assert same(moved, batch)
-
-
-def test_probabilities_are_cut_like_the_labels_they_are_of(make_frames: Callable[..., Path], tmp_path: Path) -> None:
-    """Each class has the probability 1 where the frame's red channel says so, at a size of their own."""
-    frames = folder_images(make_frames(tmp_path / "five", count=5))
-    labels = PseudoLabels(tmp_path / "with_probs")
-    labels.folder.mkdir()
-    for index in range(5):
-        label = (frames.image(index)[..., 0] // 32).astype(np.uint8)
-        write_png(labels.path(index), label)
-        np.savez_compressed(
-            labels.probs_path(index), probs=np.stack([255 * (label == c) for c in range(8)]).astype("u1")
-        )
-    config = AdaptationConfig(
-        method=DistillationConfig(name="distillation"),
-        views=ViewConfig(train_hw=(64, 96), scale=(1.0, 1.0), crop_hw=(32, 48)),
-        memory_hw=(64, 96),
-        min_classes=1,
-        iterations=10,
-        batch_size=2,
-    )
-    for step in range(3):
-        batch = TargetBatches(frames, labels, None, config, 0)[step]
-        assert batch.probs is not None
-        assert (batch.probs.shape, batch.probs.dtype) == ((2, 8, 32, 48), torch.uint8)
-        assert torch.equal(batch.probs.argmax(dim=1), batch.pseudo_labels)
