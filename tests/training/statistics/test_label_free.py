@@ -179,10 +179,10 @@ def test_best_share_is_defined_for_a_source_that_is_sure_and_agrees_everywhere()
 
 
 def test_best_share_is_none_at_which_one_class_has_swallowed_the_others() -> None:
-    collapsed, sound = costs(s0=(0.1, 0.99), class_entropy=0.7), costs(s70=(0.5, 0.9), s100=(0.6, 0.8))
+    collapsed, sound = costs(s0=(0.1, 0.99), class_entropy=0.89), costs(s70=(0.5, 0.9), s100=(0.6, 0.8))
     assert best_share({**collapsed, **sound}) == 0.7
-    # Three quarters of the largest are enough.
-    assert best_share({**costs(s0=(0.1, 0.99), class_entropy=0.75), **sound}) == 0.0
+    # Nine tenths of the largest are enough.
+    assert best_share({**costs(s0=(0.1, 0.99), class_entropy=0.9), **sound}) == 0.0
 
 
 def test_student_that_has_left_source_statistics_behind_does_not_go_back_to_them(compute: Compute) -> None:
