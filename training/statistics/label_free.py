@@ -17,7 +17,7 @@ __all__ = ["LabelFreeScores", "best_share", "choose_share", "score"]
 
 SHARES = (0.0, 0.15, 0.3, 0.5, 0.7, 0.85, 1.0)
 SAMPLED_PIXELS = 100
-# Of the largest class entropy over all shares; source networks kept 0.94 of it on seven pairs at every share from a
+# Of the largest class entropy over all shares; source networks kept 0.94 of it on six pairs at every share from a
 # half on. A student that named nearly every pixel a pavement had 0.24 at the share at which it was surest of all.
 LEAST_CLASS_ENTROPY = 0.9
 
