@@ -3,12 +3,14 @@
 Each score alone can be fooled (entropy by collapse to one class), so several are logged.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 import torch
 from torch import Tensor
 
+from runtime.errors import TrainingError
 from training.device import Compute
 from training.networks.network import SegmentationNetwork
 from training.statistics.batch_norm import Statistics, blend, load_statistics
@@ -77,6 +79,9 @@ def choose_share(
     minimum where neither is bought with the other. Both are lowest for a network that names every pixel the same, so
     shares at which classes are swallowed are left out: a student trained by batch, far from source statistics by then,
     can be one with them. The network is left with its source statistics.
+
+    Raises:
+        TrainingError: predictions are finite at no share.
     """
     scores = {}
     for share in SHARES:
@@ -90,15 +95,24 @@ def best_share(scores: Mapping[float, LabelFreeScores]) -> float:
     """The share with the smallest sum of entropy and mirror disagreement, each relative to share 0.
 
     Of those with at least `LEAST_CLASS_ENTROPY` of the largest class entropy.
+
+    Raises:
+        TrainingError: predictions are finite at no share.
     """
-    start, most = scores[0.0], max(found.class_entropy for found in scores.values())
+    finite = {share: found for share, found in scores.items() if math.isfinite(found.entropy + found.class_entropy)}
+    if not finite:
+        raise TrainingError(
+            "predictions of target frames are not finite with any share of target statistics; with precision: fp16 "
+            "logits may be too large for it, then set bf16 or fp32, else the network is damaged"
+        )
+    start, most = finite[min(finite)], max(found.class_entropy for found in finite.values())
 
     def cost(share: float) -> float:
-        disagreement = (1.0 - scores[share].mirror_agreement) / max(1.0 - start.mirror_agreement, 1e-6)
-        return scores[share].entropy / max(start.entropy, 1e-6) + disagreement
+        disagreement = (1.0 - finite[share].mirror_agreement) / max(1.0 - start.mirror_agreement, 1e-6)
+        return finite[share].entropy / max(start.entropy, 1e-6) + disagreement
 
     return min(
-        (share for share, found in scores.items() if found.class_entropy >= LEAST_CLASS_ENTROPY * most), key=cost
+        (share for share, found in finite.items() if found.class_entropy >= LEAST_CLASS_ENTROPY * most), key=cost
     )
 
 

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from runtime.errors import TrainingError
 from training.device import Compute
 from training.networks.network import NetworkOutput, SegmentationNetwork
 from training.statistics.batch_norm import Statistics, read_statistics
@@ -183,6 +184,13 @@ def test_best_share_is_none_at_which_one_class_has_swallowed_the_others() -> Non
     assert best_share({**collapsed, **sound}) == 0.7
     # Nine tenths of the largest are enough.
     assert best_share({**costs(s0=(0.1, 0.99), class_entropy=0.9), **sound}) == 0.0
+
+
+def test_share_at_which_predictions_are_not_finite_does_not_count() -> None:
+    broken = costs(s0=(math.nan, 1.0), class_entropy=math.nan)
+    assert best_share({**broken, **costs(s70=(0.5, 0.9), s100=(0.6, 0.8))}) == 0.7
+    with pytest.raises(TrainingError, match=r"not finite with any share .* set bf16 or fp32"):
+        best_share(broken)
 
 
 def test_student_that_has_left_source_statistics_behind_does_not_go_back_to_them(compute: Compute) -> None:
