@@ -54,7 +54,7 @@ def adapt(config: TrainingConfig, *, prepared_in: Path | None = None, world: Wor
             that cannot be shared equally.
         DataError: fewer than two target frames, or one that cannot be read.
         CheckpointError: the source network's file cannot be used.
-        TrainingError: a loss or gradient is not finite.
+        TrainingError: a loss or gradient is not finite, or no prediction is.
     """
     path, compute = adapted_path(config), choose_compute(config.device, config.precision, world)
     world.places(config.adaptation.batch_size)  # refused now, not after hours of preparation

@@ -55,8 +55,9 @@ __all__ = [
 SCORED_FRAMES = 32
 FRAMES_PER_BATCH = 4
 INITIAL = "initial.safetensors"
-# Of what lies in the folder; 2: `is_same_domain` is always told; 3: `exposures` too.
-FORMAT = 3
+# Of what lies in the folder; 2: `is_same_domain` is always told; 3: `exposures` too;
+# 4: shares are chosen among those that tell enough of pixels.
+FORMAT = 4
 # What a source network that was adapted itself tells of that adaptation, and this one may not decide anew.
 DECIDED_BEFORE = (
     *("shift", "shares_tried", "exposures", "class_offsets"),
@@ -84,7 +85,8 @@ class Prepared:
         Before anything is learnt: they are those of `network` as it is.
         """
         asked = config.pseudo_labels
-        looks = Looks(asked.scales, asked.mirror, tuple(self.spec.provenance["exposures"]), asked.frame_shares)
+        shares = asked.frame_shares if has_statistics(self.network) else (0.0,)
+        looks = Looks(asked.scales, asked.mirror, tuple(self.spec.provenance["exposures"]), shares)
         frames, labels = self.frames, self.pseudo_labels
         make_pseudo_labels(self.network, self.spec, frames, labels, looks, compute, balance=asked.balance)
 
@@ -106,6 +108,9 @@ class Prepared:
 
         Returns:
             That share; 1 where `settled_statistics` leaves the source's out.
+
+        Raises:
+            TrainingError: the student's predictions are finite at no share.
         """
         target = target_statistics(student, self.spec, self.frames, compute, limit=config.statistics_frames)
         share = 1.0
@@ -141,6 +146,7 @@ def prepare(config: TrainingConfig, source: LoadedSource, compute: Compute, fold
     Raises:
         DataError: fewer than two target frames.
         ConfigError: the network cannot be trained at the size of the crops, or its size cannot serve the frames.
+        TrainingError: its predictions of target frames are finite at no share of their statistics.
     """
     frames = open_frames(config.target.adapt)
     if len(frames) < 2:

@@ -24,8 +24,8 @@ class Looks:
     """A frame is seen at every scale, exposure and frame share, each with each, and again mirrored if asked for.
 
     `exposures` are exponents of pixel values in 0..1: below 1 brightens, 1 changes nothing. `frame_shares` are shares
-    of a look's own batch-norm statistics in those that normalise it. Frames that differ much want a large one, those
-    that are alike 0; on development pairs the mean of both was seldom worse than the better of the two.
+    of a look's own batch-norm statistics in those that normalise it. Frames that differ much want a large
+    share, those that are alike none; on development pairs the mean of both was seldom worse than the better of the two.
     """
 
     scales: tuple[float, ...] = (1.0,)

@@ -19,9 +19,9 @@ __all__ = ["LabelFreeScores", "best_share", "choose_share", "score"]
 
 SHARES = (0.0, 0.15, 0.3, 0.5, 0.7, 0.85, 1.0)
 SAMPLED_PIXELS = 100
-# Of the largest class entropy over all shares; source networks kept 0.94 of it on six pairs at every share from a
-# half on. A student that named nearly every pixel a pavement had 0.24 at the share at which it was surest of all.
-LEAST_CLASS_ENTROPY = 0.9
+# Of the largest mutual information over all shares. On six pairs the share that cost chose had 0.94 or more of it; a
+# student that named nearly every pixel a pavement had 0.18, at the share at which it was surest of all.
+LEAST_INFORMATION = 0.9
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,15 +30,16 @@ class LabelFreeScores:
 
     `entropy`: mean, in nats; lower is surer. `neighbourhood_density`: soft neighbourhood density (Saito et al.,
     ICCV 2021), higher is better clustered. `mirror_agreement`: share of pixels that keep their label when the
-    frame is mirrored. `num_classes`: classes that win at least one pixel in a thousand. `class_entropy`: of the
-    frequencies of classes, by their probabilities over all pixels, in nats; it falls where one swallows the others.
+    frame is mirrored. `num_classes`: classes that win at least one pixel in a thousand. `mutual_information`: of
+    pixels and classes (Bridle et al., NIPS 1991), in nats: the entropy of how frequent classes are, by probabilities
+    over all pixels, less `entropy`; it falls where one class swallows the others, and where all are equally likely.
     """
 
     entropy: float
     neighbourhood_density: float
     mirror_agreement: float
     num_classes: int
-    class_entropy: float
+    mutual_information: float
 
     def as_dict(self) -> dict[str, float]:
         """The scores by name, rounded for people."""
@@ -60,12 +61,14 @@ def score(network: SegmentationNetwork, images: Sequence[Tensor], compute: Compu
         densities.append(_neighbourhood_density(log_probs.exp()))
         frequencies.append(log_probs.exp().mean(dim=(0, 2, 3)))
         counts = counts + torch.bincount(labels.flatten().cpu(), minlength=logits.shape[1])
+    entropy = torch.stack(entropies).mean()
+    class_entropy = torch.special.entr(torch.stack(frequencies).mean(dim=0)).sum()
     return LabelFreeScores(
-        entropy=float(torch.stack(entropies).mean()),
+        entropy=float(entropy),
         neighbourhood_density=float(torch.stack(densities).mean()),
         mirror_agreement=float(torch.stack(agreements).mean()),
         num_classes=int((counts > 0.001 * counts.sum()).sum()),
-        class_entropy=float(torch.special.entr(torch.stack(frequencies).mean(dim=0)).sum()),
+        mutual_information=float(class_entropy - entropy),
     )
 
 
@@ -76,9 +79,9 @@ def choose_share(
 
     Entropy falls with the share even where accuracy does not, and agreement with the mirrored frame falls with it
     where target statistics are wrong for some frames; each relative to its value at share 0, their sum has its
-    minimum where neither is bought with the other. Both are lowest for a network that names every pixel the same, so
-    shares at which classes are swallowed are left out: a student trained by batch, far from source statistics by then,
-    can be one with them. The network is left with its source statistics.
+    minimum where neither is bought with the other. Both are lowest for a network that names every pixel the same, as a
+    student trained by batch can be with source statistics, which it has left behind; shares at which predictions tell
+    little of pixels are left out for it. The network is left with its source statistics.
 
     Raises:
         TrainingError: predictions are finite at no share.
@@ -94,25 +97,26 @@ def choose_share(
 def best_share(scores: Mapping[float, LabelFreeScores]) -> float:
     """The share with the smallest sum of entropy and mirror disagreement, each relative to share 0.
 
-    Of those with at least `LEAST_CLASS_ENTROPY` of the largest class entropy.
+    Of those that have at least `LEAST_INFORMATION` of the largest mutual information; share 0, or the lowest whose
+    predictions are finite, is what others are relative to even where it has less.
 
     Raises:
         TrainingError: predictions are finite at no share.
     """
-    finite = {share: found for share, found in scores.items() if math.isfinite(found.entropy + found.class_entropy)}
+    finite = {share: found for share, found in scores.items() if math.isfinite(found.mutual_information)}
     if not finite:
         raise TrainingError(
             "predictions of target frames are not finite with any share of target statistics; with precision: fp16 "
             "logits may be too large for it, then set bf16 or fp32, else the network is damaged"
         )
-    start, most = finite[min(finite)], max(found.class_entropy for found in finite.values())
+    start, most = finite[min(finite)], max(found.mutual_information for found in finite.values())
 
     def cost(share: float) -> float:
         disagreement = (1.0 - finite[share].mirror_agreement) / max(1.0 - start.mirror_agreement, 1e-6)
         return finite[share].entropy / max(start.entropy, 1e-6) + disagreement
 
     return min(
-        (share for share, found in finite.items() if found.class_entropy >= LEAST_CLASS_ENTROPY * most), key=cost
+        (share for share, found in finite.items() if found.mutual_information >= LEAST_INFORMATION * most), key=cost
     )
 
 

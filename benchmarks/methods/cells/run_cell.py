@@ -29,11 +29,12 @@ __all__ = ["run_cell"]
 
 def run_cell(comparison: Comparison, cell: Cell) -> CellResult:
     """Learn, evaluate and write the result; a run that cannot go on is a result too."""
-    _prepare(comparison, cell)
-    _forget_peak(comparison.compute)
-    is_there, started = adapted_path(cell.config).exists(), time.perf_counter()
+    is_there = adapted_path(cell.config).exists()
     found: dict[str, Any]
     try:
+        _prepare(comparison, cell)
+        _forget_peak(comparison.compute)
+        started = time.perf_counter()
         if cell.oracle is None:
             provenance = adapt(cell.config, prepared_in=comparison.prepared)
         else:

@@ -50,11 +50,12 @@ def test_entropy_is_the_mean_in_nats(compute: Compute) -> None:
     assert scores.entropy == pytest.approx(((1.5 * LN2 + math.log(3)) / 2 + 1.5 * LN2) / 2, abs=1e-5)
 
 
-def test_class_entropy_is_that_of_the_mean_over_pixels_and_images(compute: Compute) -> None:
-    # Means (0.75, 0.25) and (0.25, 0.75); of both together one half each.
-    scores = scores_of(compute, pixels((1.0, 0.0), (0.5, 0.5)), pixels((0.25, 0.75), (0.25, 0.75)))
-    assert scores.class_entropy == pytest.approx(LN2, abs=1e-5)
-    assert scores_of(compute, pixels((1.0, 0.0), (1.0, 0.0))).class_entropy == pytest.approx(0.0, abs=1e-5)
+def test_information_is_entropy_over_all_pixels_and_images_less_that_of_each(compute: Compute) -> None:
+    # Means (0.75, 0.25) and (0.25, 0.75), of both one half each; entropies 0, ln 2 and twice that of (0.25, 0.75).
+    scores = scores_of(compute, pixels((1.0, 1e-9), (0.5, 0.5)), pixels((0.25, 0.75), (0.25, 0.75)))
+    assert scores.mutual_information == pytest.approx(LN2 - (LN2 + 2 * 0.562335) / 4, abs=1e-5)
+    for told in ((1.0, 1e-9), (0.5, 0.5)):
+        assert scores_of(compute, pixels(told, told)).mutual_information == pytest.approx(0.0, abs=1e-5)
 
 
 def test_density_is_the_entropy_of_similarities_to_other_pixels(compute: Compute) -> None:
@@ -112,14 +113,14 @@ def test_scores_are_finite_for_certain_predictions(compute: Compute) -> None:
 
 def test_scores_for_people_are_rounded() -> None:
     scores = LabelFreeScores(
-        entropy=0.123456, neighbourhood_density=1.0, mirror_agreement=0.98765, num_classes=3, class_entropy=2.0
+        entropy=0.123456, neighbourhood_density=1.0, mirror_agreement=0.98765, num_classes=3, mutual_information=2.0
     )
     assert scores.as_dict() == {
         "entropy": 0.1235,
         "neighbourhood_density": 1.0,
         "mirror_agreement": 0.9877,
         "num_classes": 3,
-        "class_entropy": 2.0,
+        "mutual_information": 2.0,
     }
 
 
@@ -154,10 +155,10 @@ def test_network_is_left_with_its_source_statistics(compute: Compute) -> None:
     assert read_statistics(network)["norm"][0].tolist() == [3.0, 0.0]
 
 
-def costs(class_entropy: float = 1.0, **by_share: tuple[float, float]) -> dict[float, LabelFreeScores]:
+def costs(information: float = 1.0, **by_share: tuple[float, float]) -> dict[float, LabelFreeScores]:
     """Scores by share in percent: (entropy, mirror agreement)."""
     return {
-        int(name[1:]) / 100: LabelFreeScores(entropy, 0.0, agreement, 5, class_entropy)
+        int(name[1:]) / 100: LabelFreeScores(entropy, 0.0, agreement, 5, information)
         for name, (entropy, agreement) in by_share.items()
     }
 
@@ -179,15 +180,15 @@ def test_best_share_is_defined_for_a_source_that_is_sure_and_agrees_everywhere()
     assert best_share(costs(s0=(0.0, 1.0), s50=(0.1, 1.0), s100=(0.0, 0.9))) == 0.0
 
 
-def test_best_share_is_none_at_which_one_class_has_swallowed_the_others() -> None:
-    collapsed, sound = costs(s0=(0.1, 0.99), class_entropy=0.89), costs(s70=(0.5, 0.9), s100=(0.6, 0.8))
+def test_best_share_is_none_at_which_predictions_tell_little_of_pixels() -> None:
+    collapsed, sound = costs(s0=(0.1, 0.99), information=0.89), costs(s70=(0.5, 0.9), s100=(0.6, 0.8))
     assert best_share({**collapsed, **sound}) == 0.7
     # Nine tenths of the largest are enough.
-    assert best_share({**costs(s0=(0.1, 0.99), class_entropy=0.9), **sound}) == 0.0
+    assert best_share({**costs(s0=(0.1, 0.99), information=0.9), **sound}) == 0.0
 
 
 def test_share_at_which_predictions_are_not_finite_does_not_count() -> None:
-    broken = costs(s0=(math.nan, 1.0), class_entropy=math.nan)
+    broken = costs(s0=(math.nan, 1.0), information=math.nan)
     assert best_share({**broken, **costs(s70=(0.5, 0.9), s100=(0.6, 0.8))}) == 0.7
     with pytest.raises(TrainingError, match=r"not finite with any share .* set bf16 or fp32"):
         best_share(broken)
