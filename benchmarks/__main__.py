@@ -14,6 +14,7 @@ from benchmarks.latency import measure_latency
 from benchmarks.loop.measure import measure_loop
 from benchmarks.loop.soak import measure_soak
 from benchmarks.methods.measure import measure_methods
+from benchmarks.peers.measure import measure_peers
 from benchmarks.report import write_report
 from runtime.command import add_config_arguments, run_command
 from runtime.config import load_config
@@ -23,6 +24,8 @@ COMMANDS = {
     "adapt": "time one adaptation step of DeepLabV2-ResNet-101 against the same step written plainly; needs no CONFIG",
     "latency": "time the bundle against PyTorch eager, in the same run and on the same frames",
     "ladder": "size, label agreement, mIoU and latency of every artefact of the bundle in every engine that runs here",
+    "peers": "the bundle against PyTorch, torch.compile, TorchScript, ONNX Runtime and OpenVINO as commonly used, from "
+    "a decoded frame to its label map, each beside the floor that this machine sets",
     "loop": "what the runtime's loop adds to its engine in time and memory, and how long it takes until it is ready",
     "soak": "the loop under a camera faster than its engine, for half an hour: age, memory, drops",
     "drift": "how soon the runtime notices frames of another domain, and how often it is wrong on those of its own",
@@ -37,7 +40,7 @@ def main(arguments: list[str] | None = None) -> int:
         prog="python -m benchmarks",
         description=__doc__,
         epilog="Exit status: 0 done, 1 failed, 2 bad usage or config, 3 refused because the bundle gives other labels "
-        "than its network, 130 interrupted.",
+        "than its network or a demand of the config is not met, 130 interrupted.",
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, purpose in COMMANDS.items():
@@ -63,6 +66,8 @@ def _run(command: str, path: Path | None, overrides: list[str]) -> Mapping[str, 
             return measure_latency(config)
         case "ladder":
             return measure_ladder(config)
+        case "peers":
+            return measure_peers(config)
         case "loop":
             return measure_loop(config)
         case "soak":

@@ -11,11 +11,11 @@ import numpy as np
 import torch
 
 from benchmarks.config import BenchmarksConfig
-from benchmarks.contenders import PYTORCH, SCENARIO, open_pytorch, read_frames, require_same_network, warm_up
+from benchmarks.contenders import PYTORCH, SCENARIO, NotRun, open_pytorch, read_frames, require_same_network, warm_up
 from benchmarks.document import LadderDocument, LadderRow
 from benchmarks.environment import describe_environment
 from benchmarks.ladder_page import ladder_page, ladder_text
-from benchmarks.rungs import NotRun, Rung, engines_here, open_rung, rungs_of
+from benchmarks.rungs import Rung, engines_here, open_rung, rungs_of
 from benchmarks.samples import percentiles_ms
 from benchmarks.turns import Contender, count_truth, open_test, run_rounds
 from export.frozen import Frozen
