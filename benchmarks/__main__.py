@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.adaptation.measure import measure_adaptation
+from benchmarks.choose.choose import choose
 from benchmarks.config import BenchmarksConfig, SectionConfig, StepBenchmarksConfig
 from benchmarks.drift import measure_drift
 from benchmarks.ladder import measure_ladder
@@ -26,12 +27,14 @@ COMMANDS = {
     "ladder": "size, label agreement, mIoU and latency of every artefact of the bundle in every engine that runs here",
     "peers": "the bundle against PyTorch, torch.compile, TorchScript, ONNX Runtime and OpenVINO as commonly used, from "
     "a decoded frame to its label map, each beside the floor that this machine sets",
+    "choose": "of all that `ladder` measured, the most accurate within a budget of milliseconds; needs no CONFIG",
     "loop": "what the runtime's loop adds to its engine in time and memory, and how long it takes until it is ready",
     "soak": "the loop under a camera faster than its engine, for half an hour: age, memory, drops",
     "drift": "how soon the runtime notices frames of another domain, and how often it is wrong on those of its own",
     "methods": "adapt with every method, on every data set, over seeds: accuracy, cost and significance side by side",
     "report": "assemble accuracy, bundle and latency into one Markdown page",
 }
+WITHOUT_CONFIG = ("adapt", "choose")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -45,12 +48,21 @@ def main(arguments: list[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, purpose in COMMANDS.items():
         command = commands.add_parser(name, help=purpose, description=purpose)
-        add_config_arguments(command, is_optional=name == "adapt")
+        add_config_arguments(command, is_optional=name in WITHOUT_CONFIG)
+        if name == "choose":
+            command.add_argument(
+                "--budget-ms", type=float, metavar="MS", help="the budget; as choose.budget_ms in CONFIG"
+            )
     options = parser.parse_args(arguments)
+    if getattr(options, "budget_ms", None) is not None:
+        options.overrides.append(f"choose.budget_ms={options.budget_ms}")
     return run_command(lambda: _run(options.command, options.config, options.overrides))
 
 
 def _run(command: str, path: Path | None, overrides: list[str]) -> Mapping[str, Any]:
+    if command == "choose":
+        found = load_config(path, "benchmarks", SectionConfig, overrides)
+        return choose(found.choose, found.output)
     if path is None:
         step_config = load_config(None, "benchmarks", StepBenchmarksConfig, overrides)
         return measure_adaptation(step_config.adaptation, step_config.output)

@@ -5,6 +5,7 @@ from pathlib import Path
 from pydantic import Field, PositiveInt
 
 from benchmarks.adaptation.config import AdaptationBenchmarkConfig
+from benchmarks.choose.config import ChooseConfig
 from benchmarks.loop.config import LoopBenchmarkConfig
 from benchmarks.methods.config import MethodsConfig
 from benchmarks.peers.config import PeersConfig
@@ -16,11 +17,12 @@ __all__ = ["BenchmarksConfig", "DriftBenchmarkConfig", "SectionConfig", "StepBen
 
 
 class StepBenchmarksConfig(StrictModel):
-    """What `adapt` needs: nothing has to be there before."""
+    """What `adapt` and `choose` need: no bundle of the run has to be there."""
 
     output: Path = Path("runs")
     """Folder of what the commands write: `report.md`, and `latency.json` and others named after their commands."""
     adaptation: AdaptationBenchmarkConfig = AdaptationBenchmarkConfig()
+    choose: ChooseConfig = ChooseConfig()
 
 
 class DriftBenchmarkConfig(StrictModel):
