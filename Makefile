@@ -11,7 +11,7 @@ ENGINE := $(if $(shell nvidia-smi -L 2>/dev/null),gpu,cpu)
 READY := $(VENV)/ready-$(ENGINE)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup adapt export serve bench ladder test check report check-data preview methods clean
+.PHONY: help setup adapt export serve bench ladder test check report check-data preview methods readme clean
 
 help: ## print this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -48,6 +48,9 @@ report: $(READY) ## one page on the run: accuracy, bundle, latency
 
 methods: $(READY) ## every method side by side over three seeds, on the source networks that are there
 	$(PY) -m benchmarks methods $(CONFIG) $(SET)
+
+readme: $(READY) ## write README's results; METHODS=runs/methods/methods.json takes new figures
+	$(PY) -m benchmarks readme $(if $(METHODS),--methods $(METHODS))
 
 check-data: $(READY) ## read all data of the run: sizes, classes, everything that is wrong with it
 	$(PY) -m training check-data $(CONFIG) $(SET)

@@ -14,6 +14,7 @@ from benchmarks.latency import measure_latency
 from benchmarks.loop.measure import measure_loop
 from benchmarks.loop.soak import measure_soak
 from benchmarks.methods.measure import measure_methods
+from benchmarks.readme.write import write_readme
 from benchmarks.report import write_report
 from runtime.command import add_config_arguments, run_command
 from runtime.config import load_config
@@ -29,6 +30,9 @@ COMMANDS = {
     "methods": "adapt with every method, on every data set, over seeds: accuracy, cost and significance side by side",
     "report": "assemble accuracy, bundle and latency into one Markdown page",
 }
+README = (
+    "write the results in README.md from docs/figures/methods.json, so that no figure there is typed; needs no CONFIG"
+)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -43,7 +47,14 @@ def main(arguments: list[str] | None = None) -> int:
     for name, purpose in COMMANDS.items():
         command = commands.add_parser(name, help=purpose, description=purpose)
         add_config_arguments(command, is_optional=name == "adapt")
+    readme = commands.add_parser("readme", help=README, description=README)
+    methods_help = (
+        "methods.json of `methods`, whose figures are taken into docs/figures first; else those there are kept"
+    )
+    readme.add_argument("--methods", type=Path, metavar="FILE", help=methods_help)
     options = parser.parse_args(arguments)
+    if options.command == "readme":
+        return run_command(lambda: write_readme(options.methods))
     return run_command(lambda: _run(options.command, options.config, options.overrides))
 
 
