@@ -62,7 +62,7 @@ report: $(READY) ## one page on the run: accuracy, bundle, latency
 methods: $(READY) ## every method side by side over three seeds, on the source networks that are there
 	$(PY) -m benchmarks methods $(CONFIG) $(SET)
 
-readme: $(READY) ## write README's results; METHODS=runs/methods/methods.json takes new figures
+readme: $(READY) ## write the pages' tables of methods; METHODS=runs/methods/methods.json takes new figures
 	$(PY) -m benchmarks readme $(if $(METHODS),--methods $(METHODS))
 
 check-data: $(READY) ## read all data of the run: sizes, classes, everything that is wrong with it

@@ -30,9 +30,7 @@ COMMANDS = {
     "methods": "adapt with every method, on every data set, over seeds: accuracy, cost and significance side by side",
     "report": "assemble accuracy, bundle and latency into one Markdown page",
 }
-README = (
-    "write the results in README.md from docs/figures/methods.json, so that no figure there is typed; needs no CONFIG"
-)
+README = "write the tables of README.md and docs/methods_guide.md from docs/figures/methods.json; needs no CONFIG"
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -1,9 +1,9 @@
-"""The few figures of `methods.json` that README.md shows, small enough to be kept with the code.
+"""The figures of `methods.json` that pages for people show, small enough to be kept with the code.
 
 The whole document has every class, cost and setting, and lies in the folder of a run, which is not committed.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,12 +12,11 @@ from pydantic import Field, NonNegativeInt, ValidationError
 from runtime.config import StrictModel
 from runtime.errors import DataError
 
-__all__ = ["DataFigures", "Figure", "MethodFigures", "Shown", "extract_of", "read_extract"]
+__all__ = ["DataFigures", "Figure", "Kind", "MethodFigures", "Shown", "extract_of", "read_extract"]
 
 SIGNIFICANT = 0.05
-ORACLE, IAPC, PLUS = "oracle", "IAPC (as configured)", "IAPC+"
-ALWAYS = ("source only", "BN as chosen", "balanced", "TENT", IAPC, PLUS, ORACLE)
-"""Rows that are shown whatever they reach; the best of the others on each data set stand between TENT and IAPC."""
+Kind = Literal["baseline", "source_free", "with_source", "oracle"]
+"""Without a gradient step; without source frames; with them; with target labels."""
 
 
 class Figure(StrictModel):
@@ -28,12 +27,14 @@ class Figure(StrictModel):
 
 
 class Shown(StrictModel):
-    """A row on one data set. `recovered` is percent of the way from the source network to the oracle."""
+    """A row on one data set, mIoU in percent."""
 
+    kind: Kind
     miou: Figure
     recovered: Figure
-    seeds: tuple[NonNegativeInt, ...]
-    """Those that have a value; empty where no seed changes it."""
+    """Percent of the way from the source network to the oracle."""
+    values: dict[NonNegativeInt, float]
+    """mIoU by seed; empty where no seed changes it."""
 
 
 class DataFigures(StrictModel):
@@ -50,7 +51,7 @@ class DataFigures(StrictModel):
 
 
 class MethodFigures(StrictModel):
-    """What README.md shows; `titles` are its rows, in order."""
+    """A comparison of methods, as pages show it."""
 
     schema_version: Literal[1] = 1
     seeds: tuple[NonNegativeInt, ...] = Field(min_length=1)
@@ -60,19 +61,16 @@ class MethodFigures(StrictModel):
     machine: str
     oracle_iterations: NonNegativeInt | None
     """Steps of the oracle, which are not those of the methods; None where there is no oracle."""
-    titles: tuple[str, ...]
     data: dict[str, DataFigures] = Field(min_length=1)
 
 
 def extract_of(document: Mapping[str, Any]) -> MethodFigures:
-    """Take what README.md shows out of a document of `python -m benchmarks methods`.
+    """Take what pages show out of a document of `python -m benchmarks methods`.
 
     Raises:
         DataError: it has no table of methods with mIoU, or is none of that command.
     """
     try:
-        blocks = {name: one["tables"]["methods"][0] for name, one in document["data"].items()}
-        shown = _titles([block["rows"] for block in blocks.values()])
         environment, oracle = document["environment"], document["config"]["oracle"]
         return MethodFigures(
             seeds=tuple(document["seeds"]),
@@ -81,8 +79,7 @@ def extract_of(document: Mapping[str, Any]) -> MethodFigures:
             num_failed=document["failed"],
             machine=environment["gpu"] or environment["cpu"],
             oracle_iterations=None if oracle is None else oracle["iterations"],
-            titles=shown,
-            data={name: _data(document["data"][name]["iterations"], block, shown) for name, block in blocks.items()},
+            data={name: _data(one) for name, one in document["data"].items()},
         )
     except (KeyError, IndexError, TypeError, ValidationError) as error:
         raise DataError(
@@ -92,7 +89,7 @@ def extract_of(document: Mapping[str, Any]) -> MethodFigures:
 
 
 def read_extract(path: Path) -> MethodFigures:
-    """Read the figures of README.md.
+    """Read the figures of the pages.
 
     Raises:
         DataError: the file is not there, or not one that `extract_of` made.
@@ -101,45 +98,36 @@ def read_extract(path: Path) -> MethodFigures:
         return MethodFigures.model_validate_json(path.read_text(encoding="utf-8"))
     except (OSError, ValidationError) as error:
         raise DataError(
-            f"{path} does not hold the figures of README.md ({error}); write it again with "
+            f"{path} does not hold the figures of the pages ({error}); write it again with "
             "`python -m benchmarks readme --methods runs/methods/methods.json`"
         ) from error
 
 
-def _data(iterations: int, block: Mapping[str, Any], shown: Sequence[str]) -> DataFigures:
-    rows = {row["title"]: row for row in block["rows"]}
-    tested = [one for one in block["differences"] if one["p_holm"] is not None]
+def _data(found: Mapping[str, Any]) -> DataFigures:
+    source_free, *others = found["tables"]["methods"]
+    differences = source_free["differences"]
+    tested = [one for one in differences if one["p_holm"] is not None]
     return DataFigures(
-        iterations=iterations,
-        rows={title: _shown(rows[title]) for title in shown if title in rows},
-        leader=block["differences"][0]["leader"] if block["differences"] else None,
-        num_compared=len(block["differences"]),
+        iterations=found["iterations"],
+        rows={row["title"]: _shown(row) for block in (source_free, *others) for row in block["rows"]},
+        leader=differences[0]["leader"] if differences else None,
+        num_compared=len(differences),
         num_behind=sum(one["p_holm"] < SIGNIFICANT and one["mean"] < 0 for one in tested),
     )
 
 
 def _shown(row: Mapping[str, Any]) -> Shown:
     return Shown(
+        kind=_kind(row),
         miou=Figure(**row["summary"]["miou"]),
         recovered=Figure(**row["recovered"]),
-        seeds=tuple(sorted(map(int, row["values"]["miou"]))),
+        values={int(seed): value for seed, value in row["values"]["miou"].items()},
     )
 
 
-def _titles(blocks: Sequence[Sequence[Mapping[str, Any]]]) -> tuple[str, ...]:
-    """The rows that are always shown, and the best of the others of each data set, which no one picks by hand."""
-    best = [title for rows in blocks if (title := _best_other(rows)) is not None]
-    first, last = ALWAYS[: ALWAYS.index(IAPC)], ALWAYS[ALWAYS.index(IAPC) :]
-    there = {row["title"] for rows in blocks for row in rows}
-    return tuple(title for title in dict.fromkeys((*first, *best, *last)) if title in there)
-
-
-def _best_other(rows: Sequence[Mapping[str, Any]]) -> str | None:
-    """Of the methods that take gradient steps without source frames and target labels."""
-    others = [
-        row
-        for row in rows
-        if not (row["is_baseline"] or row["is_oracle"] or row["needs_source"] or row["title"] in ALWAYS)
-        and row["summary"]["miou"]["mean"] is not None
-    ]
-    return max(others, key=lambda row: float(row["summary"]["miou"]["mean"]))["title"] if others else None
+def _kind(row: Mapping[str, Any]) -> Kind:
+    if row["is_baseline"]:
+        return "baseline"
+    if row["is_oracle"]:
+        return "oracle"
+    return "with_source" if row["needs_source"] else "source_free"

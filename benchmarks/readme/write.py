@@ -1,60 +1,65 @@
-"""`readme`: figures into a committed file, and from there into README.md between its markers."""
+"""`readme`: figures into a committed file, and from there into the pages, between markers that name a table."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from benchmarks.readme.extract import extract_of, read_extract
-from benchmarks.readme.table import results
+from benchmarks.readme.extract import MethodFigures, extract_of, read_extract
+from benchmarks.readme.table import every_method, results
 from runtime.command import say
 from runtime.errors import DataError
 from runtime.files import write_json, write_text
 
-__all__ = ["FIGURES", "README", "filled", "write_readme"]
+__all__ = ["FIGURES", "ROOT", "TABLES", "filled", "write_readme"]
 
 ROOT = Path(__file__).parents[2]
-README, FIGURES = ROOT / "README.md", ROOT / "docs" / "figures" / "methods.json"
-START, END = "<!-- table: methods -->", "<!-- end -->"
+FIGURES = Path("docs/figures/methods.json")
+TABLES: Mapping[str, tuple[str, Callable[[MethodFigures], str]]] = {
+    "README.md": ("methods", results),
+    "docs/methods_guide.md": ("every method", every_method),
+}
+"""Of each page the name of its table, and what makes it."""
+END = "<!-- end -->"
 
 
-def write_readme(methods: Path | None, *, readme: Path = README, figures: Path = FIGURES) -> Mapping[str, Any]:
-    """Write README.md's results from the committed figures, taking those of a new comparison first where one is given.
+def write_readme(methods: Path | None, *, root: Path = ROOT) -> Mapping[str, Any]:
+    """Write the tables of the pages from the committed figures, taking those of a new comparison first if one is given.
 
     Args:
         methods: a document of `python -m benchmarks methods`; None keeps the figures that are committed.
-        readme: the page.
-        figures: the committed file.
+        root: the checkout.
 
     Raises:
-        DataError: a file cannot be read or is not what it should be; the page has no place for the table.
+        DataError: a file cannot be read or is not what it should be; a page has no place for its table.
     """
+    figures = read_extract(root / FIGURES) if methods is None else extract_of(_document(methods))
+    # All of it is seen to be right before anything takes the place of what was there.
+    before = {page: _page(root / page) for page in TABLES}
+    after = {page: filled(before[page], name, make(figures), page) for page, (name, make) in TABLES.items()}
     if methods is not None:
-        # Seen to be right before it takes the place of what was there.
-        found = extract_of(_document(methods))
-        filled(_page(readme), results(found))
-        write_json(figures, found.model_dump(mode="json"))
-    table = results(read_extract(figures))
-    before = _page(readme)
-    after = filled(before, table)
-    write_text(readme, after)
-    say(f"{table}\n{readme}: {'changed' if after != before else 'as it was'}")
-    return {"readme": str(readme), "figures": str(figures), "changed": after != before}
+        write_json(root / FIGURES, figures.model_dump(mode="json"))
+    for page, text in after.items():
+        write_text(root / page, text)
+    changed = [page for page, text in after.items() if text != before[page]]
+    say(f"{results(figures)}\nchanged: {', '.join(changed) or 'nothing'}")
+    return {"pages": list(TABLES), "figures": str(FIGURES), "changed": changed}
 
 
-def filled(page: str, table: str) -> str:
-    """The page with a table between its markers.
+def filled(text: str, name: str, table: str, page: str) -> str:
+    """A page's text with a table between its markers.
 
     Raises:
         DataError: the markers are not there exactly once each, in order.
     """
-    start, end = page.find(START), page.find(END)
-    if page.count(START) != 1 or page.count(END) != 1 or end < start:
+    start = f"<!-- table: {name} -->"
+    first, last = text.find(start), text.find(END)
+    if text.count(start) != 1 or text.count(END) != 1 or last < first:
         raise DataError(
-            f"the page has {page.count(START)} times {START!r} and {page.count(END)} times {END!r}; the results go "
-            "between one of each, in this order: put them back where the table is to stand"
+            f"{page} has {text.count(start)} times {start!r} and {text.count(END)} times {END!r}; its table goes "
+            "between one of each, in this order: put them back where it is to stand"
         )
-    return f"{page[: start + len(START)]}\n{table}\n{page[end:]}"
+    return f"{text[: first + len(start)]}\n{table}\n{text[last:]}"
 
 
 def _page(path: Path) -> str:

@@ -1,4 +1,4 @@
-"""README.md's results are those of the committed figures, whatever seeds a comparison has."""
+"""The tables of pages are those of the committed figures, whatever seeds a comparison has."""
 
 import json
 from pathlib import Path
@@ -8,11 +8,9 @@ import pytest
 
 from benchmarks.__main__ import main
 from benchmarks.readme.extract import extract_of, read_extract
-from benchmarks.readme.table import results
-from benchmarks.readme.write import FIGURES, README, filled, write_readme
+from benchmarks.readme.table import every_method, results
+from benchmarks.readme.write import FIGURES, ROOT, TABLES, filled, write_readme
 from runtime.errors import DataError
-
-PLACE = "above\n<!-- table: methods -->\nold\n<!-- end -->\nbelow\n"
 
 
 def row(title: str, values: dict[int, float], **described: Any) -> dict[str, Any]:
@@ -57,9 +55,21 @@ def lines(found: dict[str, Any]) -> list[str]:
     return results(extract_of(found)).splitlines()
 
 
-def test_readme_says_what_the_committed_figures_say() -> None:
-    page = README.read_text(encoding="utf-8")
-    assert filled(page, results(read_extract(FIGURES))) == page, "run `make readme`; its results are never typed"
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A checkout with its pages, each with a place for its table."""
+    (tmp_path / FIGURES).parent.mkdir(parents=True)
+    for page, (name, _) in TABLES.items():
+        (tmp_path / page).write_text(f"above\n<!-- table: {name} -->\nold\n<!-- end -->\nbelow\n")
+    return tmp_path
+
+
+@pytest.mark.parametrize("page", TABLES)
+def test_page_says_what_the_committed_figures_say(page: str) -> None:
+    name, make = TABLES[page]
+    text = (ROOT / page).read_text(encoding="utf-8")
+    expected = filled(text, name, make(read_extract(ROOT / FIGURES)), page)
+    assert expected == text, "run `make readme`; its tables are never typed"
 
 
 def test_mean_spread_and_share_of_the_way_to_the_oracle() -> None:
@@ -100,39 +110,67 @@ def test_steps_are_those_of_methods_and_of_the_oracle() -> None:
     assert "60 steps a method, 300 for the oracle, on some CPU." in lines(document((0, 1), {}))[-2]
 
 
-def test_new_figures_go_into_the_committed_file_and_the_page(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (tmp_path / "methods.json").write_text(json.dumps(document((0, 1), {})))
-    readme, figures = tmp_path / "README.md", tmp_path / "figures.json"
-    readme.write_text(PLACE)
-    told = write_readme(tmp_path / "methods.json", readme=readme, figures=figures)
-    assert told["changed"]
-    assert "30.0 ± 0.5" in readme.read_text()
-    assert readme.read_text().startswith("above\n")
-    assert readme.read_text().endswith("<!-- end -->\nbelow\n")
-    assert "as it was" not in capsys.readouterr().err
-    assert not write_readme(None, readme=readme, figures=figures)["changed"]
+def test_every_method_stands_by_what_it_reaches_with_each_seed() -> None:
+    found = document((0, 1), {"UR": 20.0, "HCL": 26.0})
+    for one in found["data"].values():
+        block = {"rows": [row("BiCL", {0: 27.0, 1: 29.0}, needs_source=True)], "differences": []}
+        one["tables"]["methods"].append(block)
+    assert every_method(extract_of(found)).splitlines() == [
+        "| mIoU, seeds 0 and 1, 60 steps | `streets` | CamVid day to dusk |",
+        "|:--|--:|--:|",
+        "| **IAPC+** | 30.0 (30.0, 30.0) | 30.0 (30.0, 30.0) |",
+        "| HCL | 26.0 (26.0, 26.0) | 26.0 (26.0, 26.0) |",
+        "| IAPC (as configured) | 25.0 (25.0, 25.0) | 25.0 (25.0, 25.0) |",
+        "| UR | 20.0 (20.0, 20.0) | 20.0 (20.0, 20.0) |",
+        "| source only | 15.8 | 15.8 |",
+        "| *learning from labelled source frames too* |  |  |",
+        "| BiCL | 28.0 (27.0, 29.0) | 28.0 (27.0, 29.0) |",
+        "| *oracle*, 300 steps with target labels | 40.0 (40.0, 40.0) | 40.0 (40.0, 40.0) |",
+    ]
+
+
+def test_seed_without_a_value_keeps_its_place() -> None:
+    found = document((0, 1), {})
+    found["data"]["streets"]["tables"]["methods"][0]["rows"][0] = row("IAPC+", {1: 29.0})
+    assert "| **IAPC+** | 29.0 (-, 29.0) |" in every_method(extract_of(found))
+
+
+def test_new_figures_go_into_the_committed_file_and_the_pages(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (root / "methods.json").write_text(json.dumps(document((0, 1), {})))
+    told = write_readme(root / "methods.json", root=root)
+    assert told["changed"] == list(TABLES)
+    for page in TABLES:
+        text = (root / page).read_text()
+        assert "| **IAPC+** | 30.0" in text
+        assert text.startswith("above\n")
+        assert text.endswith("<!-- end -->\nbelow\n")
+    assert "changed: README.md" in capsys.readouterr().err
+    assert write_readme(None, root=root)["changed"] == []
 
 
 @pytest.mark.parametrize("text", ["{}", "[]", "{", json.dumps({"data": {}})])
-def test_another_document_changes_nothing(tmp_path: Path, text: str) -> None:
-    (tmp_path / "other.json").write_text(text)
-    readme, figures = tmp_path / "README.md", tmp_path / "figures.json"
-    readme.write_text(PLACE)
+def test_another_document_changes_nothing(root: Path, text: str) -> None:
+    (root / "other.json").write_text(text)
+    before = (root / "README.md").read_text()
     with pytest.raises(DataError, match=r"methods\.json"):
-        write_readme(tmp_path / "other.json", readme=readme, figures=figures)
-    assert readme.read_text() == PLACE
-    assert not figures.exists()
+        write_readme(root / "other.json", root=root)
+    assert (root / "README.md").read_text() == before
+    assert not (root / FIGURES).exists()
 
 
-def test_a_page_without_the_place_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "methods.json").write_text(json.dumps(document((0, 1), {})))
-    readme, figures = tmp_path / "README.md", tmp_path / "figures.json"
-    readme.write_text("nothing\n")
+@pytest.mark.parametrize("page", TABLES)
+def test_a_page_without_the_place_is_refused_before_anything_is_written(root: Path, page: str) -> None:
+    (root / "methods.json").write_text(json.dumps(document((0, 1), {})))
+    (root / page).write_text("nothing\n")
     with pytest.raises(DataError, match="put them back"):
-        write_readme(tmp_path / "methods.json", readme=readme, figures=figures)
-    assert not figures.exists()
+        write_readme(root / "methods.json", root=root)
+    assert not (root / FIGURES).exists()
+    assert "30.0" not in "".join((root / one).read_text() for one in TABLES)
+
+
+def test_figures_that_are_missing_are_told(root: Path) -> None:
+    with pytest.raises(DataError, match="write it again"):
+        write_readme(None, root=root)
 
 
 def test_command_tells_a_missing_document(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
