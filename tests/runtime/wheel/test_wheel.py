@@ -85,7 +85,9 @@ def test_container_is_healthy_while_results_are_fresh(
     """The commands of docker/runtime.Dockerfile, run file apart."""
     ring = f"test-{uuid4()}"
     (tmp_path / "frames").mkdir()
-    write_png(tmp_path / "frames/frame.png", striped_frame)
+    # Two, because a camera that gives the very same pixels again and again is a fault.
+    write_png(tmp_path / "frames/0.png", striped_frame)
+    write_png(tmp_path / "frames/1.png", striped_frame[:, ::-1].copy())
     source = {"kind": "folder", "path": str(tmp_path / "frames"), "rate_hz": 20, "is_repeated": True}
     runtime = {"bundle": str(bundle), "source": source, "sinks": [{"kind": "ring", "name": ring}], "live": None}
     (tmp_path / "run.yaml").write_text(json.dumps({"runtime": runtime}))
