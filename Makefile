@@ -18,7 +18,7 @@ TOOLS := build/tools
 SBOM := $(TOOLS)/bin/cyclonedx-py environment --pyproject pyproject.toml --spec-version 1.6 --output-reproducible
 
 .DEFAULT_GOAL := help
-.PHONY: help setup adapt export serve bench ladder test check report check-data preview methods readme docs sbom clean
+.PHONY: help setup adapt export serve bench peers ladder test check report check-data preview methods readme docs sbom clean
 
 help: ## print this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -52,6 +52,9 @@ serve: $(READY) ## play the target's frames to the bundle like a camera; watch i
 
 bench: $(READY) ## latency of the bundle against PyTorch eager, in the same run
 	$(PY) -m benchmarks latency $(CONFIG) $(SET)
+
+peers: $(READY) ## the bundle against what people use instead, and the floor of this machine
+	$(PY) -m benchmarks peers $(CONFIG) $(SET)
 
 ladder: $(READY) ## every artefact of the bundle in every engine here: agreement, mIoU, latency
 	$(PY) -m benchmarks ladder $(CONFIG) $(SET)
