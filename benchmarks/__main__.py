@@ -16,6 +16,7 @@ from benchmarks.loop.measure import measure_loop
 from benchmarks.loop.soak import measure_soak
 from benchmarks.methods.measure import measure_methods
 from benchmarks.peers.measure import measure_peers
+from benchmarks.readme.write import write_readme
 from benchmarks.report import write_report
 from runtime.command import add_config_arguments, run_command
 from runtime.config import load_config
@@ -35,6 +36,7 @@ COMMANDS = {
     "report": "assemble accuracy, bundle and latency into one Markdown page",
 }
 WITHOUT_CONFIG = ("adapt", "choose")
+README = "write the tables of README.md and docs/methods_guide.md from docs/figures/methods.json; needs no CONFIG"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -53,7 +55,14 @@ def main(arguments: list[str] | None = None) -> int:
             command.add_argument(
                 "--budget-ms", type=float, metavar="MS", help="the budget; as choose.budget_ms in CONFIG"
             )
+    readme = commands.add_parser("readme", help=README, description=README)
+    methods_help = (
+        "methods.json of `methods`, whose figures are taken into docs/figures first; else those there are kept"
+    )
+    readme.add_argument("--methods", type=Path, metavar="FILE", help=methods_help)
     options = parser.parse_args(arguments)
+    if options.command == "readme":
+        return run_command(lambda: write_readme(options.methods))
     if getattr(options, "budget_ms", None) is not None:
         options.overrides.append(f"choose.budget_ms={options.budget_ms}")
     return run_command(lambda: _run(options.command, options.config, options.overrides))
