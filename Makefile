@@ -65,8 +65,8 @@ report: $(READY) ## one page on the run: accuracy, bundle, latency
 methods: $(READY) ## every method side by side over three seeds, on the source networks that are there
 	$(PY) -m benchmarks methods $(CONFIG) $(SET)
 
-readme: $(READY) ## write the pages' tables of methods; METHODS=runs/methods/methods.json takes new figures
-	$(PY) -m benchmarks readme $(if $(METHODS),--methods $(METHODS))
+readme: $(READY) ## write the pages' tables; METHODS=runs/methods/methods.json PEERS=runs/resnet101/peers.json take new figures
+	$(PY) -m benchmarks readme $(if $(METHODS),--methods $(METHODS)) $(if $(PEERS),--peers $(PEERS))
 
 check-data: $(READY) ## read all data of the run: sizes, classes, everything that is wrong with it
 	$(PY) -m training check-data $(CONFIG) $(SET)

@@ -16,7 +16,7 @@ from benchmarks.loop.measure import measure_loop
 from benchmarks.loop.soak import measure_soak
 from benchmarks.methods.measure import measure_methods
 from benchmarks.peers.measure import measure_peers
-from benchmarks.readme.write import write_readme
+from benchmarks.readme.write import SOURCES, write_readme
 from benchmarks.report import write_report
 from runtime.command import add_config_arguments, run_command
 from runtime.config import load_config
@@ -60,9 +60,11 @@ def main(arguments: list[str] | None = None) -> int:
         "methods.json of `methods`, whose figures are taken into docs/figures first; else those there are kept"
     )
     readme.add_argument("--methods", type=Path, metavar="FILE", help=methods_help)
+    readme.add_argument("--peers", type=Path, metavar="FILE", help="the same with peers.json of `peers`")
     options = parser.parse_args(arguments)
     if options.command == "readme":
-        return run_command(lambda: write_readme(options.methods))
+        given = {name: path for name in SOURCES if (path := getattr(options, name)) is not None}
+        return run_command(lambda: write_readme(given))
     if getattr(options, "budget_ms", None) is not None:
         options.overrides.append(f"choose.budget_ms={options.budget_ms}")
     return run_command(lambda: _run(options.command, options.config, options.overrides))

@@ -1,1 +1,1 @@
-"""The figures of README.md, from the document that `methods` wrote."""
+"""The figures of README.md and the guides, from the documents that the benchmarks wrote."""

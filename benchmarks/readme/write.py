@@ -1,63 +1,96 @@
-"""`readme`: figures into a committed file, and from there into the pages, between markers that name a table."""
+"""`readme`: figures into committed files, and from there into the pages, between markers that name a table."""
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.readme.extract import MethodFigures, extract_of, read_extract
+from benchmarks.readme.extract import extract_of, read_extract
+from benchmarks.readme.peers import peers_of, peers_results, read_peers
 from benchmarks.readme.table import every_method, results
 from runtime.command import say
+from runtime.config import StrictModel
 from runtime.errors import DataError
 from runtime.files import write_json, write_text
 
-__all__ = ["FIGURES", "ROOT", "TABLES", "filled", "write_readme"]
+__all__ = ["ROOT", "SOURCES", "Source", "filled", "write_readme"]
 
 ROOT = Path(__file__).parents[2]
-FIGURES = Path("docs/figures/methods.json")
-TABLES: Mapping[str, tuple[str, Callable[[MethodFigures], str]]] = {
-    "README.md": ("methods", results),
-    "docs/methods_guide.md": ("every method", every_method),
-}
-"""Of each page the name of its table, and what makes it."""
 END = "<!-- end -->"
 
 
-def write_readme(methods: Path | None, *, root: Path = ROOT) -> Mapping[str, Any]:
-    """Write the tables of the pages from the committed figures, taking those of a new comparison first if one is given.
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where figures come from and where they are shown.
+
+    `figures` is the committed file, `read` reads it, `extract` makes it from the document of a command; `tables` has
+    for each page the name of its table and what makes it from the figures.
+    """
+
+    figures: Path
+    read: Callable[[Path], Any]
+    extract: Callable[[Mapping[str, Any]], StrictModel]
+    tables: Mapping[str, tuple[str, Callable[[Any], str]]]
+
+
+SOURCES: Mapping[str, Source] = {
+    "methods": Source(
+        Path("docs/figures/methods.json"),
+        read_extract,
+        extract_of,
+        {"README.md": ("methods", results), "docs/methods_guide.md": ("every method", every_method)},
+    ),
+    "peers": Source(Path("docs/figures/peers.json"), read_peers, peers_of, {"README.md": ("peers", peers_results)}),
+}
+"""By the command that measures them."""
+
+
+def write_readme(documents: Mapping[str, Path], *, root: Path = ROOT) -> Mapping[str, Any]:
+    """Write the tables of the pages from the committed figures, taking those of new documents first.
 
     Args:
-        methods: a document of `python -m benchmarks methods`; None keeps the figures that are committed.
+        documents: by the command that wrote them; of a command that is not there the committed figures stay.
         root: the checkout.
 
     Raises:
         DataError: a file cannot be read or is not what it should be; a page has no place for its table.
     """
-    figures = read_extract(root / FIGURES) if methods is None else extract_of(_document(methods))
     # All of it is seen to be right before anything takes the place of what was there.
-    before = {page: _page(root / page) for page in TABLES}
-    after = {page: filled(before[page], name, make(figures), page) for page, (name, make) in TABLES.items()}
-    if methods is not None:
-        write_json(root / FIGURES, figures.model_dump(mode="json"))
+    new = {name: SOURCES[name].extract(_document(path)) for name, path in documents.items()}
+    figures = {name: new.get(name) or source.read(root / source.figures) for name, source in SOURCES.items()}
+    pages = {page for source in SOURCES.values() for page in source.tables}
+    before = {page: _page(root / page) for page in sorted(pages)}
+    after = dict(before)
+    for name, source in SOURCES.items():
+        for page, (table, make) in source.tables.items():
+            after[page] = filled(after[page], table, make(figures[name]), page)
+    for name, found in new.items():
+        write_json(root / SOURCES[name].figures, found.model_dump(mode="json"))
     for page, text in after.items():
         write_text(root / page, text)
     changed = [page for page, text in after.items() if text != before[page]]
-    say(f"{results(figures)}\nchanged: {', '.join(changed) or 'nothing'}")
-    return {"pages": list(TABLES), "figures": str(FIGURES), "changed": changed}
+    say(f"changed: {', '.join(changed) or 'nothing'}")
+    return {
+        "pages": list(after),
+        "figures": [str(source.figures) for source in SOURCES.values()],
+        "changed": changed,
+    }
 
 
 def filled(text: str, name: str, table: str, page: str) -> str:
     """A page's text with a table between its markers.
 
     Raises:
-        DataError: the markers are not there exactly once each, in order.
+        DataError: the table's marker is not there exactly once, with an end behind it.
     """
     start = f"<!-- table: {name} -->"
-    first, last = text.find(start), text.find(END)
-    if text.count(start) != 1 or text.count(END) != 1 or last < first:
+    first = text.find(start)
+    last = text.find(END, first)
+    if text.count(start) != 1 or last < first or text.find("<!-- table: ", first + 1, last) != -1:
         raise DataError(
-            f"{page} has {text.count(start)} times {start!r} and {text.count(END)} times {END!r}; its table goes "
-            "between one of each, in this order: put them back where it is to stand"
+            f"{page} has {text.count(start)} times {start!r}, and needs it once with {END!r} behind it and no other "
+            "table in between: put both back where it is to stand"
         )
     return f"{text[: first + len(start)]}\n{table}\n{text[last:]}"
 
@@ -74,10 +107,11 @@ def _document(path: Path) -> Mapping[str, Any]:
         document = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise DataError(
-            f"{path} cannot be read as JSON ({error}); `python -m benchmarks methods CONFIG` writes methods.json"
+            f"{path} cannot be read as JSON ({error}); give the document that `python -m benchmarks methods` or "
+            "`peers` wrote"
         ) from error
     if not isinstance(document, dict):
         raise DataError(
-            f"{path} holds a {type(document).__name__}, not the document of a comparison; give methods.json"
+            f"{path} holds a {type(document).__name__}, not the document of a command; give methods.json or peers.json"
         )
     return document

@@ -7,9 +7,16 @@ from typing import Any
 import pytest
 
 from benchmarks.__main__ import main
-from benchmarks.readme.extract import extract_of, read_extract
+from benchmarks.document import Ratio
+from benchmarks.environment import Environment
+from benchmarks.floor.floor import Floor
+from benchmarks.floor.peak import Peak
+from benchmarks.floor.work import Work
+from benchmarks.peers.document import PeerRow, PeersDocument
+from benchmarks.readme.extract import extract_of
+from benchmarks.readme.peers import peers_results
 from benchmarks.readme.table import every_method, results
-from benchmarks.readme.write import FIGURES, ROOT, TABLES, filled, write_readme
+from benchmarks.readme.write import ROOT, SOURCES, Source, filled, write_readme
 from runtime.errors import DataError
 
 
@@ -51,24 +58,81 @@ def document(seeds: tuple[int, ...], others: dict[str, float]) -> dict[str, Any]
     }
 
 
+def peers_document(ours_ms: float) -> PeersDocument:
+    """The bundle in so many milliseconds, a peer in 100, and one that did not run."""
+
+    def row(name: str, ms: float, **values: Any) -> PeerRow:
+        return PeerRow(
+            name=name,
+            path="",
+            percentiles_ms={"p50": ms},
+            label_agreement=0.99,
+            ours_is_faster=Ratio(value=ms / ours_ms, low=1.9, high=2.1),
+            floor=Floor(compute_ms=10.0, memory_ms=1.0),
+            floor_share=10.0 / ms,
+            samples_ns=(1,),
+            **{"precision": "fp32", "is_ours": False, **values},
+        )
+
+    return PeersDocument(
+        created_unix_s=0,
+        scenario="",
+        rows=(
+            row("int8-cpu.onnx in cpu", ours_ms, precision="int8", is_ours=True, miou_change=-0.1),
+            row("PyTorch eager fp32", 100.0, miou=30.0),
+            PeerRow(name="On a GPU", path="", precision="fp32", is_ours=False, not_run="no GPU"),
+        ),
+        benchmark_app_ms=None,
+        work=Work(operations=2_000_000_000, num_weights=1, num_activations=1, num_edge_bytes=0),
+        peak=Peak(operations_per_s={"fp32": 1.0}, bytes_per_s=1.0),
+        unmet=(),
+        num_rounds=64,
+        num_compared=20,
+        num_test_frames=20,
+        manifest_sha256="0",
+        checkpoint_sha256="0",
+        frames=("a",),
+        environment=Environment(
+            cpu="some CPU",
+            cores=2,
+            threads=2,
+            governor=None,
+            load_average=None,
+            system="Linux",
+            python="3.11",
+            numpy="2",
+            torch="2.14",
+            onnxruntime="1.31",
+            revision=None,
+        ),
+        config={},
+    )
+
+
 def lines(found: dict[str, Any]) -> list[str]:
     return results(extract_of(found)).splitlines()
 
 
+PLACES = [(page, table, make, source) for source in SOURCES.values() for page, (table, make) in source.tables.items()]
+
+
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """A checkout with its pages, each with a place for its table."""
-    (tmp_path / FIGURES).parent.mkdir(parents=True)
-    for page, (name, _) in TABLES.items():
-        (tmp_path / page).write_text(f"above\n<!-- table: {name} -->\nold\n<!-- end -->\nbelow\n")
+    """A checkout with its pages, each with a place for its tables, and committed figures of peers."""
+    (tmp_path / "docs/figures").mkdir(parents=True)
+    (tmp_path / SOURCES["peers"].figures).write_text(peers_document(50.0).model_dump_json())
+    for page in {page for page, *_ in PLACES}:
+        places = "".join(
+            f"<!-- table: {table} -->\nold\n<!-- end -->\nbelow\n" for one, table, *_ in PLACES if one == page
+        )
+        (tmp_path / page).write_text(f"above\n{places}")
     return tmp_path
 
 
-@pytest.mark.parametrize("page", TABLES)
-def test_page_says_what_the_committed_figures_say(page: str) -> None:
-    name, make = TABLES[page]
+@pytest.mark.parametrize(("page", "table", "make", "source"), PLACES)
+def test_page_says_what_the_committed_figures_say(page: str, table: str, make: Any, source: Source) -> None:
     text = (ROOT / page).read_text(encoding="utf-8")
-    expected = filled(text, name, make(read_extract(ROOT / FIGURES)), page)
+    expected = filled(text, table, make(source.read(ROOT / source.figures)), page)
     assert expected == text, "run `make readme`; its tables are never typed"
 
 
@@ -135,44 +199,77 @@ def test_seed_without_a_value_keeps_its_place() -> None:
     assert "| **IAPC+** | 29.0 (-, 29.0) |" in every_method(extract_of(found))
 
 
+def test_peers_stand_by_their_time_and_ours_is_marked() -> None:
+    found = peers_results(peers_document(50.0)).splitlines()
+    assert found[2:4] == [
+        "| PyTorch eager fp32 | fp32 | 99.00% | 30.0 | 100.0 | 2.00x (1.90 to 2.10) | 10% |",
+        "| **int8-cpu.onnx in cpu**, of the bundle | int8 | 99.00% | -0.10 | 50.0 | - | 20% |",
+    ]
+    assert found[-1].endswith("Not run: On a GPU.")
+    assert "Medians of 64 frames each" in found[-1]
+
+
 def test_new_figures_go_into_the_committed_file_and_the_pages(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (root / "methods.json").write_text(json.dumps(document((0, 1), {})))
-    told = write_readme(root / "methods.json", root=root)
-    assert told["changed"] == list(TABLES)
-    for page in TABLES:
+    told = write_readme({"methods": root / "methods.json"}, root=root)
+    assert told["changed"] == ["README.md", "docs/methods_guide.md"]
+    for page in told["changed"]:
         text = (root / page).read_text()
         assert "| **IAPC+** | 30.0" in text
         assert text.startswith("above\n")
         assert text.endswith("<!-- end -->\nbelow\n")
+    assert "| 50.0 |" in (root / "README.md").read_text()
     assert "changed: README.md" in capsys.readouterr().err
-    assert write_readme(None, root=root)["changed"] == []
+    assert write_readme({}, root=root)["changed"] == []
 
 
+def test_new_figures_of_one_command_leave_those_of_the_other(root: Path) -> None:
+    (root / "methods.json").write_text(json.dumps(document((0, 1), {})))
+    write_readme({"methods": root / "methods.json"}, root=root)
+    (root / "peers.json").write_text(peers_document(25.0).model_dump_json())
+    assert write_readme({"peers": root / "peers.json"}, root=root)["changed"] == ["README.md"]
+    text = (root / "README.md").read_text()
+    assert "| 25.0 |" in text
+    assert "| **IAPC+** | 30.0" in text
+
+
+@pytest.mark.parametrize("name", SOURCES)
 @pytest.mark.parametrize("text", ["{}", "[]", "{", json.dumps({"data": {}})])
-def test_another_document_changes_nothing(root: Path, text: str) -> None:
+def test_another_document_changes_nothing(root: Path, text: str, name: str) -> None:
     (root / "other.json").write_text(text)
     before = (root / "README.md").read_text()
-    with pytest.raises(DataError, match=r"methods\.json"):
-        write_readme(root / "other.json", root=root)
+    with pytest.raises(DataError, match=rf"{name}\.json|`python -m benchmarks {name}`"):
+        write_readme({name: root / "other.json"}, root=root)
     assert (root / "README.md").read_text() == before
-    assert not (root / FIGURES).exists()
+    assert not (root / SOURCES["methods"].figures).exists()
 
 
-@pytest.mark.parametrize("page", TABLES)
+@pytest.mark.parametrize("page", sorted({page for page, *_ in PLACES}))
 def test_a_page_without_the_place_is_refused_before_anything_is_written(root: Path, page: str) -> None:
     (root / "methods.json").write_text(json.dumps(document((0, 1), {})))
     (root / page).write_text("nothing\n")
-    with pytest.raises(DataError, match="put them back"):
-        write_readme(root / "methods.json", root=root)
-    assert not (root / FIGURES).exists()
-    assert "30.0" not in "".join((root / one).read_text() for one in TABLES)
+    with pytest.raises(DataError, match="put both back"):
+        write_readme({"methods": root / "methods.json"}, root=root)
+    assert not (root / SOURCES["methods"].figures).exists()
+    assert "30.0" not in "".join((root / one).read_text() for one, *_ in PLACES)
 
 
-def test_figures_that_are_missing_are_told(root: Path) -> None:
+def test_a_place_that_runs_into_the_next_is_refused() -> None:
+    text = "<!-- table: a -->\n<!-- table: b -->\n<!-- end -->\n"
+    with pytest.raises(DataError, match="no other table in between"):
+        filled(text, "a", "new", "page.md")
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_figures_that_are_missing_are_told(root: Path, name: str) -> None:
+    (root / "methods.json").write_text(json.dumps(document((0, 1), {})))
+    write_readme({"methods": root / "methods.json"}, root=root)
+    (root / SOURCES[name].figures).unlink()
     with pytest.raises(DataError, match="write it again"):
-        write_readme(None, root=root)
+        write_readme({}, root=root)
 
 
-def test_command_tells_a_missing_document(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["readme", "--methods", str(tmp_path / "none.json")]) == 1
+@pytest.mark.parametrize("name", SOURCES)
+def test_command_tells_a_missing_document(tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str) -> None:
+    assert main(["readme", f"--{name}", str(tmp_path / "none.json")]) == 1
     assert "cannot be read as JSON" in capsys.readouterr().err

@@ -1,0 +1,84 @@
+"""The bundle beside its peers, as README.md shows it."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from benchmarks.peers.document import PeerRow, PeersDocument
+from benchmarks.tables import ABSENT, markdown_table, number
+from runtime.errors import DataError
+
+__all__ = ["peers_of", "peers_results", "read_peers"]
+
+HOW = "python -m benchmarks readme --peers runs/resnet101/peers.json"
+
+
+def peers_of(document: Mapping[str, Any]) -> PeersDocument:
+    """The document of `python -m benchmarks peers`, every sample included: it is small.
+
+    Raises:
+        DataError: it is none of that command.
+    """
+    try:
+        return PeersDocument.model_validate(document)
+    except ValidationError as error:
+        raise DataError(
+            f"the document ({error.errors()[0]['msg']}) is not one that `python -m benchmarks peers` wrote; give that "
+            "command's peers.json"
+        ) from error
+
+
+def read_peers(path: Path) -> PeersDocument:
+    """Read the committed figures.
+
+    Raises:
+        DataError: the file is not there, or not one that `peers_of` made.
+    """
+    try:
+        return PeersDocument.model_validate_json(path.read_text(encoding="utf-8"))
+    except (OSError, ValidationError) as error:
+        raise DataError(f"{path} does not hold figures of peers ({error}); write it again with `{HOW}`") from error
+
+
+def peers_results(document: PeersDocument) -> str:
+    """The rows that ran, the slowest first, and what the table is of."""
+    ran = [row for row in document.rows if row.samples_ns]
+    header = [
+        "from a decoded frame to its label map",
+        "computes in",
+        "labels as PyTorch's",
+        "mIoU",
+        "median ms",
+        "ours is faster",
+        "of the machine's peak",
+    ]
+    rows = [_cells(row) for row in sorted(ran, key=lambda row: -(row.percentiles_ms["p50"] or 0.0))]
+    absent = [row for row in document.rows if row.not_run is not None]
+    return "\n".join((*markdown_table(header, rows), "", _caption(document, absent)))
+
+
+def _cells(row: PeerRow) -> list[str]:
+    ratio = row.ours_is_faster
+    return [
+        f"**{row.name}**, of the bundle" if row.is_ours else row.name,
+        row.precision,
+        ABSENT if row.label_agreement is None else f"{row.label_agreement:.2%}",
+        number(row.miou, 1) if row.miou_change is None else number(row.miou_change, 2, is_signed=True),
+        number(row.percentiles_ms["p50"], 1),
+        ABSENT if ratio is None or ratio.value == 1.0 else f"{ratio.value:.2f}x ({ratio.low:.2f} to {ratio.high:.2f})",
+        ABSENT if row.floor_share is None else f"{row.floor_share:.0%}",
+    ]
+
+
+def _caption(document: PeersDocument, absent: list[PeerRow]) -> str:
+    environment = document.environment
+    labelled = f"; change of mIoU on {document.num_test_frames} labelled frames" if document.num_test_frames else ""
+    return (
+        f"Medians of {document.num_rounds} frames each, taking turns in one run, none dropped; {environment.threads} "
+        f"threads of {environment.cpu}; torch {environment.torch}, ONNX Runtime {environment.onnxruntime}, OpenVINO "
+        f"{environment.openvino}; 95 % intervals within the run{labelled}. Peak: the largest rate of a matrix product "
+        f"measured here in the row's type, for the {document.work.operations / 1e9:.0f} billion operations of a frame. "
+        f"Not run: {', '.join(row.name for row in absent) or 'none'}."
+    )
