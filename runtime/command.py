@@ -32,7 +32,7 @@ from runtime.backends.packages import switch_off_telemetry
 from runtime.errors import GateError, IapcError
 from runtime.streams import let_go_of_broken_streams, open_missing_streams
 
-__all__ = ["add_config_arguments", "inner_progress", "progress", "run_command", "say"]
+__all__ = ["add_config_arguments", "announce", "inner_progress", "progress", "run_command", "say"]
 
 INTERRUPTED = 130
 _IS_INNER = ContextVar("is_inner", default=False)
@@ -75,6 +75,11 @@ def inner_progress() -> Iterator[None]:
         yield
     finally:
         _IS_INNER.reset(token)
+
+
+def announce(context: Mapping[str, Any]) -> None:
+    """Tell programs what is about to run, in a line of stdout ahead of the last one."""
+    _report(context)
 
 
 def run_command(command: Callable[[], Mapping[str, Any] | None]) -> int:
