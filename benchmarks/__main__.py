@@ -31,8 +31,8 @@ COMMANDS = {
     "choose": "of all that `ladder` measured, the most accurate within a budget of milliseconds; needs no CONFIG",
     "loop": "what the runtime's loop adds to its engine in time and memory, and how long it takes until it is ready",
     "soak": "the loop under a camera faster than its engine, for half an hour: age, memory, drops",
-    "scenarios": "one stream, many frames, cameras of fixed rates, several at once, beside a second load, a cold start, a "
-    "first frame after a pause",
+    "scenarios": "the bundle as it is used: one stream, many frames, cameras of fixed rates, several at once, beside a "
+    "second load, after a start, after a pause",
     "drift": "how soon the runtime notices frames of another domain, and how often it is wrong on those of its own",
     "methods": "adapt with every method, on every data set, over seeds: accuracy, cost and significance side by side",
     "report": "assemble accuracy, bundle and latency into one Markdown page",

@@ -1,6 +1,5 @@
 """A camera of fixed rate in front of the loop: newest frame wins, and every age counts from when its frame was due."""
 
-import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 

@@ -99,7 +99,7 @@ class ScenariosConfig(StrictModel):
     only: tuple[Scenario, ...] | None = Field(default=None, min_length=1)
     """The scenarios that run; None takes all."""
     backend: AnyBackendConfig = CpuConfig()
-    """The engine; `auto` is the runtime's own choice. CPU threads that it does not name are `threads` of the section."""
+    """The engine; `auto` is the runtime's own choice. Where it names no CPU threads, `threads` of the section counts."""
     artefact: str | None = None
     """File of the bundle; None takes fp32.onnx, or what `auto` chooses."""
     offline: OfflineConfig = OfflineConfig()

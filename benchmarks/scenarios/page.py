@@ -52,13 +52,13 @@ def scenarios_text(document: ScenariosDocument) -> str:
 
 def _legend(document: ScenariosDocument) -> list[str]:
     lines = [
-        f"`{document.artefact}` in {document.engine}, {document.environment.threads} CPU threads in all; "
+        f"`{document.artefact}` in {document.engine}, {_threads(document.environment.threads)} of the CPU in all; "
         f"{len(document.frames)} frames in rotation; {document.warmup} frames of warm-up apart; nothing left out.",
         "A percentile stands only where its samples are enough: "
         + ", ".join(f"{name} needs {needed}" for name, needed in MIN_SAMPLES.items())
         + f"; {ABSENT} where they are not.",
-        "Labels were compared while the time was taken: a fifth of the outputs, drawn at random, with those of the same "
-        "network before. Intervals are 95 %, by bootstrap, within this run.",
+        "Labels were compared while the time was taken: a fifth of the outputs, drawn at random, with those of the "
+        "same network before. Intervals are 95 %, by bootstrap, within this run.",
     ]
     return [*lines, *(f"Not met: {unmet}." for unmet in document.unmet)]
 
@@ -85,8 +85,8 @@ def _single_stream(document: ScenariosDocument) -> Iterator[_Part]:
         ["ms", *MIN_SAMPLES, "max"],
         [["frame to labels", *_cells(single.times)], *stages],
         [
-            f"The next frame comes right after the labels of the last one: {single.frames_per_s:.1f} frames a second over "
-            f"{len(single.times.samples_ns)} frames, {single.duration_s:.0f} s{length}.",
+            f"The next frame comes right after the labels of the last one: {single.frames_per_s:.1f} frames a second "
+            f"over {len(single.times.samples_ns)} frames, {single.duration_s:.0f} s{length}.",
             "Copy, infer and return add up to the whole of each frame; their percentiles need not.",
             "Slowest, by number of the frame: "
             + ", ".join(f"{found.ms:.1f} ms at {found.index}" for found in single.times.worst)
@@ -111,13 +111,13 @@ def _offline(document: ScenariosDocument) -> Iterator[_Part]:
     ]
     yield _Part(
         "Offline",
-        ["throughput", "batch size", "frames a second", "against the first row, x"],
+        ["way", "batch size", "frames a second", "against the first row, x"],
         rows,
         [
             "Bold: the bundle, whose artefacts take one frame at a time: real batches are the peer's alone. Several "
             "engines work off one queue, each with its share of the threads.",
-            f"{offline.num_rounds} rounds of {offline.round_frames} frames each, taking turns in an order drawn anew; frames "
-            "a second over all rounds, ratios by the medians of rounds.",
+            f"{offline.num_rounds} rounds of {offline.round_frames} frames each, taking turns in an order drawn anew; "
+            "frames a second over all rounds, ratios by the medians of rounds.",
             _agreement(
                 [row.checked.label_agreement for row in offline.rows],
                 sum(row.checked.num_compared for row in offline.rows),
@@ -142,8 +142,8 @@ def _cameras(document: ScenariosDocument) -> Iterator[_Part]:
         "missed",
     ]
     about = (
-        "Newest frame wins. Ages are those in the sink, from the moment at which the camera had the frame due, whatever "
-        "held the loop up. Taken = published + dropped + lost + withheld; unseen were published and overtaken on their "
+        "Newest frame wins. Ages are those in the sink, from the moment at which the camera had the frame due, "
+        "whatever held the loop up. Taken = published + dropped + lost + withheld; unseen were published and overtaken on their "
         "way to the sink; missed is the share of all frames taken whose labels were not in the sink by their deadline."
     )
     if document.cameras:
@@ -163,7 +163,7 @@ def _cameras(document: ScenariosDocument) -> Iterator[_Part]:
             ],
             [
                 f"{len(document.multi_camera)} cameras from one moment on, each with a loop and an engine of "
-                f"{document.multi_camera[0].threads} threads in a process of its own, as the runtime serves them.",
+                f"{_threads(document.multi_camera[0].threads)} in a process of its own, as the runtime serves them.",
                 *_camera_agreement(document.multi_camera),
             ],
         )
@@ -198,7 +198,7 @@ def _contention(document: ScenariosDocument) -> Iterator[_Part]:
         ["ms", *MIN_SAMPLES, "max"],
         [["quiet", *_cells(found.quiet)], ["beside a second load", *_cells(found.loaded)]],
         [
-            f"The load: {found.load}, {found.load_threads} threads, on the same cores. {found.num_blocks} blocks of "
+            f"The load: {found.load}, {_threads(found.load_threads)}, on the same cores. {found.num_blocks} blocks of "
             f"{found.block_queries} frames of each kind, taking turns in an order drawn anew.",
             f"Slowdown, loaded over quiet, by the medians of blocks: {_ratio(found.slowdown)}.",
             _agreement([found.checked.label_agreement], found.checked.num_compared),
@@ -212,11 +212,11 @@ def _cold_start(document: ScenariosDocument) -> Iterator[_Part]:
         return
     yield _Part(
         "Cold start",
-        ["median ms", *start.stages_ms, "ready"],
+        ["median ms", *start.stages_ms, "in all"],
         [["serve", *(f"{value:.0f}" for value in start.stages_ms.values()), f"{start.ready_ms:.0f}"]],
         [
-            f"From the start of a process of `serve` until it is ready, {start.num_processes} times; the files lie in the "
-            "system's memory from the second one on."
+            f"From the start of a process of `serve` until it is ready, {start.num_processes} times; the files lie in "
+            "the system's memory from the second one on."
         ],
     )
 
@@ -237,6 +237,10 @@ def _resume(document: ScenariosDocument) -> Iterator[_Part]:
             _agreement([found.checked.label_agreement], found.checked.num_compared),
         ],
     )
+
+
+def _threads(number: int) -> str:
+    return f"{number} thread{'' if number == 1 else 's'}"
 
 
 def _cells(times: Times | None) -> list[str]:

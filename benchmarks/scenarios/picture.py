@@ -55,8 +55,9 @@ def _ages(axes: Axes, cameras: list[tuple[str, Camera]], what: str) -> None:
         ages_ms = np.sort(np.array(camera.times.samples_ns if camera.times is not None else ())) / 1e6
         shares = np.arange(1, len(ages_ms) + 1) / camera.num_frames * 100
         never = 100 * (1 - len(ages_ms) / camera.num_frames)
-        label = f"{name}: {camera.missed_share:.1%} missed, {never:.1f} % without labels"
-        style = "-" if place % 2 == 0 else "--"
+        label = f"{name}: {100 * camera.missed_share:.1f} % missed, {never:.1f} % without labels"
+        # Cameras of one rate may lie on each other.
+        style = "--" if camera.rate_hz in [before.rate_hz for _, before in cameras[:place]] else "-"
         axes.step(ages_ms, shares, where="post", color=colour, linewidth=1.8, linestyle=style, label=label)
         if len(ages_ms):
             axes.plot(ages_ms[-1], shares[-1], "o", color=colour, markersize=4)
@@ -80,6 +81,7 @@ def _stream(axes: Axes, single: SingleStream) -> None:
     axes.set(ylim=(0, None))
     axes.set_ylabel("ms from frame to labels", color=INK)
     axes.set_xlabel("number of the frame (one stream)", color=INK)
+    axes.xaxis.get_major_locator().set_params(integer=True)
     axes.legend(frameon=False, loc="lower right", fontsize=9)
 
 
@@ -95,4 +97,5 @@ def _contention(axes: Axes, contention: Contention) -> None:
     axes.set(ylim=(0, None))
     axes.set_ylabel("ms from frame to labels", color=INK)
     axes.set_xlabel("pair of blocks (contention)", color=INK)
+    axes.xaxis.get_major_locator().set_params(integer=True)
     axes.legend(frameon=False, loc="lower right", fontsize=9)
