@@ -63,8 +63,7 @@ class SectionConfig(StepBenchmarksConfig):
     training_output: Path | None = None
     """Folder in which `python -m training` wrote its report."""
     num_queries: PositiveInt = 700
-    """Timed frames of each contender of `latency`, and of the single stream of `scenarios`; p99 needs 662 of them, p99.9
-    needs 6636."""
+    """Timed frames of each contender of `latency`, and of one stream of `scenarios`; p99 needs 662, p99.9 6636."""
     num_rounds: PositiveInt = 64
     """Timed frames of each contender of `ladder` and `peers`; p90 needs 64 of them."""
     warmup: PositiveInt = 20

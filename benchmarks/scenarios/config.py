@@ -99,7 +99,7 @@ class ScenariosConfig(StrictModel):
     only: tuple[Scenario, ...] | None = Field(default=None, min_length=1)
     """The scenarios that run; None takes all."""
     backend: AnyBackendConfig = CpuConfig()
-    """The engine; `auto` is the runtime's own choice. Where it names no CPU threads, `threads` of the section counts."""
+    """The engine; `auto` is the runtime's own choice. Its CPU threads, where it names none, are `threads` of the section."""
     artefact: str | None = None
     """File of the bundle; None takes fp32.onnx, or what `auto` chooses."""
     offline: OfflineConfig = OfflineConfig()

@@ -143,8 +143,9 @@ def _cameras(document: ScenariosDocument) -> Iterator[_Part]:
     ]
     about = (
         "Newest frame wins. Ages are those in the sink, from the moment at which the camera had the frame due, "
-        "whatever held the loop up. Taken = published + dropped + lost + withheld; unseen were published and overtaken on their "
-        "way to the sink; missed is the share of all frames taken whose labels were not in the sink by their deadline."
+        "whatever held the loop up. Taken = published + dropped + lost + withheld; unseen were published and overtaken "
+        "on their way to the sink; missed is the share of all frames taken whose labels were not in the sink by their "
+        "deadline."
     )
     if document.cameras:
         yield _Part(
