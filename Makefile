@@ -11,7 +11,7 @@ ENGINE := $(if $(shell nvidia-smi -L 2>/dev/null),gpu,cpu)
 READY := $(VENV)/ready-$(ENGINE)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup adapt export serve bench peers ladder test check report check-data preview methods clean
+.PHONY: help setup adapt export serve bench peers scenarios ladder test check report check-data preview methods clean
 
 help: ## print this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -42,6 +42,9 @@ bench: $(READY) ## latency of the bundle against PyTorch eager, in the same run
 
 peers: $(READY) ## the bundle against what people use instead, and the floor of this machine
 	$(PY) -m benchmarks peers $(CONFIG) $(SET)
+
+scenarios: $(READY) ## the bundle as it is used: stream, batch, cameras, second load, start, pause; some ten minutes
+	$(PY) -m benchmarks scenarios $(CONFIG) $(SET)
 
 ladder: $(READY) ## every artefact of the bundle in every engine here: agreement, mIoU, latency
 	$(PY) -m benchmarks ladder $(CONFIG) $(SET)

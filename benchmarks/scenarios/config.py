@@ -81,7 +81,7 @@ class ContentionConfig(StrictModel):
     block_queries: PositiveInt = 35
     """Timed frames of each block; p99 needs 662 in all."""
     load_threads: PositiveInt | None = None
-    """Threads of the second load; None takes as many as the engine has."""
+    """Of the second load; None takes one for each processor, so that the engine has none for itself."""
 
 
 class ResumeConfig(StrictModel):
@@ -99,7 +99,7 @@ class ScenariosConfig(StrictModel):
     only: tuple[Scenario, ...] | None = Field(default=None, min_length=1)
     """The scenarios that run; None takes all."""
     backend: AnyBackendConfig = CpuConfig()
-    """The engine; `auto` is the runtime's own choice. Its CPU threads, where it names none, are `threads` of the section."""
+    """The engine; `auto` is the runtime's own choice. Where it names no CPU threads, the section's `threads` count."""
     artefact: str | None = None
     """File of the bundle; None takes fp32.onnx, or what `auto` chooses."""
     offline: OfflineConfig = OfflineConfig()

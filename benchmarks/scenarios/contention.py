@@ -1,5 +1,6 @@
 """Contention: one stream with and without a second load on the same cores, in blocks that take turns."""
 
+import os
 from collections.abc import Sequence
 from contextlib import nullcontext
 
@@ -20,7 +21,7 @@ __all__ = ["measure_contention"]
 
 
 def measure_contention(
-    segmenter: Segmenter, frames: Sequence[Frame], config: ContentionConfig, *, threads: int, warmup: int, seed: int
+    segmenter: Segmenter, frames: Sequence[Frame], config: ContentionConfig, *, warmup: int, seed: int
 ) -> Contention:
     """Measure both kinds of blocks, in pairs whose order is drawn anew.
 
@@ -28,7 +29,6 @@ def measure_contention(
         segmenter: what is slowed down.
         frames: shown in rotation.
         config: how many blocks, and the second load.
-        threads: of the second load, where the config names none.
         warmup: frames before the first block, and one before each, which no time counts.
         seed: draws orders and compared outputs.
 
@@ -39,7 +39,7 @@ def measure_contention(
     warm(segmenter, frames, warmup)
     check = LabelCheck(lambda frame: segmenter.segment(frame).labels, frames, seed)
     rng = np.random.default_rng(seed)
-    load_threads = config.load_threads or threads
+    load_threads = config.load_threads or len(os.sched_getaffinity(0))
     blocks: dict[bool, list[NDArray[np.int64]]] = {False: [], True: []}
     for number in progress(range(config.num_blocks), title="contention", unit="pair"):
         for is_loaded in rng.permutation([False, True]).tolist():

@@ -31,6 +31,7 @@ from runtime.bundle.opening import read_manifest
 from runtime.command import announce, say
 from runtime.errors import GateError
 from runtime.files import sha256_of, writable_folder, write_json, write_text
+from runtime.race.contenders import title_of
 from training.checkpoint import load_network
 from training.device import Compute
 from training.frame_network import FrameNetwork
@@ -72,7 +73,7 @@ def measure_scenarios(config: BenchmarksConfig) -> dict[str, Any]:
             "command": "scenarios",
             "bundle": str(config.bundle),
             "artefact": served.artefact,
-            "engine": served.backend.provider,
+            "engine": title_of(served.backend),
             "cpu": environment.cpu,
             "threads": served.threads,
             "revision": environment.revision,
@@ -88,7 +89,7 @@ def measure_scenarios(config: BenchmarksConfig) -> dict[str, Any]:
     document = ScenariosDocument(
         created_unix_s=int(time.time()),
         artefact=served.artefact,
-        engine=served.backend.provider,
+        engine=title_of(served.backend),
         warmup=config.warmup,
         **measured,
         manifest_sha256=sha256_of(config.bundle / MANIFEST_NAME),
@@ -148,16 +149,14 @@ def _measure(
                     CameraPlan(f"camera of {rate:g} Hz", rate, camera.num_frames, camera.deadline_ms)
                     for rate in camera.rates_hz
                 ]
-                found = [
+                cameras = [
                     measure_camera(segmenter, frames, plan, threads=served.threads, warmup=warmup, seed=seed)
                     for plan in plans
                 ]
-                return {"cameras": tuple(found)}
+                return {"cameras": tuple(cameras)}
             case "contention":
-                contention = measure_contention(
-                    segmenter, frames, options.contention, threads=served.threads, warmup=warmup, seed=seed
-                )
-                return {"contention": contention}
+                found = measure_contention(segmenter, frames, options.contention, warmup=warmup, seed=seed)
+                return {"contention": found}
             case "resume":
                 return {"resume": measure_resume(segmenter, frames, options.resume, warmup=warmup, seed=seed)}
             case _:

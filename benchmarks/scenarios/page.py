@@ -200,7 +200,8 @@ def _contention(document: ScenariosDocument) -> Iterator[_Part]:
         [["quiet", *_cells(found.quiet)], ["beside a second load", *_cells(found.loaded)]],
         [
             f"The load: {found.load}, {_threads(found.load_threads)}, on the same cores. {found.num_blocks} blocks of "
-            f"{found.block_queries} frames of each kind, taking turns in an order drawn anew.",
+            f"{found.block_queries} frames of each kind, taking turns in an order drawn anew, each after a frame that "
+            "no time counts.",
             f"Slowdown, loaded over quiet, by the medians of blocks: {_ratio(found.slowdown)}.",
             _agreement([found.checked.label_agreement], found.checked.num_compared),
         ],

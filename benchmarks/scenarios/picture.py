@@ -7,6 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from benchmarks.ink import ACCENT, INK, ORACLE, PALE, SOURCE, tidy
 from benchmarks.scenarios.document import Camera, Contention, ScenariosDocument, SingleStream
@@ -81,7 +82,7 @@ def _stream(axes: Axes, single: SingleStream) -> None:
     axes.set(ylim=(0, None))
     axes.set_ylabel("ms from frame to labels", color=INK)
     axes.set_xlabel("number of the frame (one stream)", color=INK)
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.legend(frameon=False, loc="lower right", fontsize=9)
 
 
@@ -97,5 +98,5 @@ def _contention(axes: Axes, contention: Contention) -> None:
     axes.set(ylim=(0, None))
     axes.set_ylabel("ms from frame to labels", color=INK)
     axes.set_xlabel("pair of blocks (contention)", color=INK)
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.legend(frameon=False, loc="lower right", fontsize=9)

@@ -111,8 +111,8 @@ def test_blocks_of_both_kinds_take_turns_and_only_one_has_the_load(
         return real(frame)
 
     segmenter.segment = segment  # type: ignore[method-assign]
-    config = ContentionConfig(num_blocks=3, block_queries=4)
-    found = measure_contention(segmenter, frames, config, threads=2, warmup=1, seed=0)
+    config = ContentionConfig(num_blocks=3, block_queries=4, load_threads=3)
+    found = measure_contention(segmenter, frames, config, warmup=1, seed=0)
     # Each block has one frame that no time counts.
     blocks = [seen[1 + len(frames) + start :][:5] for start in range(0, 30, 5)]
     assert all(len(set(block)) == 1 for block in blocks)
@@ -121,7 +121,7 @@ def test_blocks_of_both_kinds_take_turns_and_only_one_has_the_load(
     ] * 3
     assert len(found.quiet.samples_ns) == len(found.loaded.samples_ns) == 12
     assert min(found.loaded.samples_ns) >= 4_000_000
-    assert (found.load_threads, loads.threads) == (2, {2})
+    assert (found.load_threads, loads.threads) == (3, {3})
 
 
 def test_the_load_is_off_and_nothing_has_a_score_where_labels_change(
@@ -129,7 +129,6 @@ def test_the_load_is_off_and_nothing_has_a_score_where_labels_change(
 ) -> None:
     segmenter = make_segmenter(changes_at=1 + len(frames) + 2)
     with pytest.raises(GateError, match="contention: labels changed"):
-        measure_contention(
-            segmenter, frames, ContentionConfig(num_blocks=2, block_queries=3), threads=1, warmup=1, seed=0
-        )
+        measure_contention(segmenter, frames, ContentionConfig(num_blocks=2, block_queries=3), warmup=1, seed=0)
     assert not loads.is_on
+    assert loads.threads <= {len(os.sched_getaffinity(0))}

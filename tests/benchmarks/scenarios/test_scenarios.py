@@ -14,6 +14,7 @@ from benchmarks.scenarios import measure as room
 from benchmarks.scenarios.config import ScenariosConfig
 from benchmarks.scenarios.document import ScenariosDocument
 from benchmarks.scenarios.measure import measure_scenarios
+from benchmarks.scenarios.served import ServedBundle, choose_engine
 from runtime.config import validated
 from runtime.errors import BundleError, ConfigError
 from training.data.config import StreetsConfig
@@ -160,7 +161,8 @@ def test_scenarios_that_are_left_out_do_not_run(
     figures = json.loads(capsys.readouterr().out.splitlines()[-1])
     document = ScenariosDocument.model_validate_json(Path(figures["document"]).read_text())
     assert document.resume is not None
-    assert document.single_stream is document.offline is document.contention is document.cold_start is None
+    assert (document.single_stream, document.offline) == (None, None)
+    assert (document.contention, document.cold_start) == (None, None)
     assert document.cameras == document.multi_camera == ()
     assert "picture" not in figures
 
@@ -204,7 +206,7 @@ def test_labels_that_change_end_with_exit_status_3_and_no_document(
     monkeypatch: pytest.MonkeyPatch,
     make_segmenter: Callable[..., Any],
 ) -> None:
-    monkeypatch.setattr(room.ServedBundle, "open", lambda served: make_segmenter(changes_at=4))
+    monkeypatch.setattr(ServedBundle, "open", lambda served: make_segmenter(changes_at=4))
     assert main(["scenarios", str(write_run_file(exported, street_frames, tmp_path, only=["single_stream"]))]) == 3
     out, err = capsys.readouterr()
     assert "single_stream: labels changed while the time was taken" in err
@@ -246,10 +248,8 @@ def test_more_engines_than_threads_are_refused_before_anything_is_timed(
 def test_a_camera_whose_process_fails_is_told_and_ends_the_others(
     exported: Exported, street_frames: StreetsConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = room.choose_engine
-
     def choose(config: BenchmarksConfig) -> Any:
-        served = real(config)
+        served = choose_engine(config)
         (exported.bundle / "fp32.onnx").write_bytes(b"")
         return served
 
