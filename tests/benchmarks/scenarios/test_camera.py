@@ -78,6 +78,27 @@ def test_ages_count_from_when_a_frame_was_due_through_a_sink_that_was_blocked(
     assert found.num_unseen > 0
 
 
+def test_ages_count_from_when_a_frame_was_due_through_a_reader_that_was_late(
+    make_segmenter: MakeSegmenter, frames: list[Any]
+) -> None:
+    class Late(list[Any]):
+        """The third frame of the rotation takes 30 ms to read."""
+
+        def __getitem__(self, place: Any) -> Any:
+            time.sleep(0.03 if place == 2 else 0.0)
+            return super().__getitem__(place)
+
+    found = measure_camera(make_segmenter(), Late(frames), plan_of(100, 13), threads=1, warmup=1, seed=0)
+    require_sums(found)
+    assert found.times is not None
+    ages_ns = dict(zip(found.frame_ids, found.times.samples_ns, strict=True))
+    late = [number for number in ages_ns if number % len(frames) == 2]
+    assert late
+    assert all(ages_ns[number] >= 30_000_000 for number in late)
+    # The camera went on meanwhile.
+    assert found.counters["num_lost"] > 0
+
+
 def test_stages_of_a_result_add_up_to_its_age(make_segmenter: MakeSegmenter, frames: list[Any]) -> None:
     sink: list[CameraSink] = []
 
