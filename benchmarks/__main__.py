@@ -18,6 +18,7 @@ from benchmarks.methods.measure import measure_methods
 from benchmarks.peers.measure import measure_peers
 from benchmarks.readme.write import SOURCES, write_readme
 from benchmarks.report import write_report
+from benchmarks.scenarios.measure import measure_scenarios
 from runtime.command import add_config_arguments, run_command
 from runtime.config import load_config
 from runtime.files import writable_folder, write_text
@@ -31,6 +32,8 @@ COMMANDS = {
     "choose": "of all that `ladder` measured, the most accurate within a budget of milliseconds; needs no CONFIG",
     "loop": "what the runtime's loop adds to its engine in time and memory, and how long it takes until it is ready",
     "soak": "the loop under a camera faster than its engine, for half an hour: age, memory, drops",
+    "scenarios": "the bundle as it is used: one stream, many frames, cameras of fixed rates, several at once, beside a "
+    "second load, after a start, after a pause",
     "drift": "how soon the runtime notices frames of another domain, and how often it is wrong on those of its own",
     "methods": "adapt with every method, on every data set, over seeds: accuracy, cost and significance side by side",
     "report": "assemble accuracy, bundle and latency into one Markdown page",
@@ -95,6 +98,8 @@ def _run(command: str, path: Path | None, overrides: list[str]) -> Mapping[str, 
             return measure_loop(config)
         case "soak":
             return measure_soak(config)
+        case "scenarios":
+            return measure_scenarios(config)
         case "drift":
             return measure_drift(config)
         case _:

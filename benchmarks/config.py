@@ -9,6 +9,7 @@ from benchmarks.choose.config import ChooseConfig
 from benchmarks.loop.config import LoopBenchmarkConfig
 from benchmarks.methods.config import MethodsConfig
 from benchmarks.peers.config import PeersConfig
+from benchmarks.scenarios.config import ScenariosConfig
 from runtime.config import StrictModel
 from runtime.drift.config import DriftConfig
 from training.data.config import FramesConfig
@@ -62,7 +63,7 @@ class SectionConfig(StepBenchmarksConfig):
     training_output: Path | None = None
     """Folder in which `python -m training` wrote its report."""
     num_queries: PositiveInt = 700
-    """Timed frames of each contender of `latency`; p99 needs 662 of them, p99.9 needs 6636."""
+    """Timed frames of each contender of `latency`, and of one stream of `scenarios`; p99 needs 662, p99.9 6636."""
     num_rounds: PositiveInt = 64
     """Timed frames of each contender of `ladder` and `peers`; p90 needs 64 of them."""
     warmup: PositiveInt = 20
@@ -71,6 +72,7 @@ class SectionConfig(StepBenchmarksConfig):
     """CPU threads of each contender; None takes every physical core."""
     loop: LoopBenchmarkConfig = LoopBenchmarkConfig()
     peers: PeersConfig = PeersConfig()
+    scenarios: ScenariosConfig = ScenariosConfig()
 
 
 class BenchmarksConfig(SectionConfig):

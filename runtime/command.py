@@ -10,7 +10,8 @@
     143 ended by SIGTERM before there was anything to end in order
 
 The last line of stdout is one JSON document with the key figures and the paths written; after a refusal by a gate it is
-there where something was written all the same.
+there where something was written all the same. A command may say what it is about to do in a JSON line ahead of it,
+which has a key `command`; figures have none.
 
 Where a launcher started several processes of one command, it numbers them in the environment variable RANK, and the
 first speaks for all; an error is told by every process that raises it.
@@ -32,7 +33,7 @@ from runtime.backends.packages import switch_off_telemetry
 from runtime.errors import GateError, IapcError
 from runtime.streams import let_go_of_broken_streams, open_missing_streams
 
-__all__ = ["add_config_arguments", "inner_progress", "progress", "run_command", "say"]
+__all__ = ["add_config_arguments", "announce", "inner_progress", "progress", "run_command", "say"]
 
 INTERRUPTED = 130
 _IS_INNER = ContextVar("is_inner", default=False)
@@ -75,6 +76,11 @@ def inner_progress() -> Iterator[None]:
         yield
     finally:
         _IS_INNER.reset(token)
+
+
+def announce(context: Mapping[str, Any]) -> None:
+    """Tell programs what is about to run, in a line of stdout ahead of the last one; `context` has a key `command`."""
+    _report(context)
 
 
 def run_command(command: Callable[[], Mapping[str, Any] | None]) -> int:

@@ -13,7 +13,7 @@ from runtime.result import Counters
 from runtime.sinks.sink import Sink
 from runtime.swap.served import Served
 
-__all__ = ["run_loop"]
+__all__ = ["is_exact", "run_loop"]
 
 
 def run_loop(
@@ -24,3 +24,9 @@ def run_loop(
     monitor = Monitor(HealthConfig(), monotonic_ns)
     config = LoopConfig(deadline_ms=deadline_ms)
     return Loop(served, lambda: source, [NamedSink("benchmark", sink)], monitor, config).run()
+
+
+def is_exact(counters: Counters, num_frames: int) -> bool:
+    """Whether every frame of the camera came to one end; `lost` counts gaps between frames, none before the first."""
+    ended = counters.num_published + counters.num_withheld + counters.num_dropped
+    return counters.num_captured == ended and num_frames == counters.num_captured + counters.num_lost

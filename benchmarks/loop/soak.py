@@ -14,7 +14,7 @@ from benchmarks.loop.document import Minute, SoakDocument
 from benchmarks.loop.memory import resident_bytes
 from benchmarks.loop.opened import open_segmenter, threads_of, what_is_served
 from benchmarks.loop.overhead import engine_ns
-from benchmarks.loop.run import run_loop
+from benchmarks.loop.run import is_exact, run_loop
 from benchmarks.loop.soak_picture import draw_soak
 from benchmarks.samples import MIN_SAMPLES
 from runtime.bundle.manifest import MANIFEST_NAME
@@ -22,7 +22,7 @@ from runtime.command import say
 from runtime.errors import GateError
 from runtime.files import sha256_of, writable_folder, write_json
 from runtime.health.reasons import State
-from runtime.result import Counters, Result, Status
+from runtime.result import Result, Status
 from runtime.swap.served import Served
 
 __all__ = ["measure_soak"]
@@ -57,7 +57,7 @@ def measure_soak(config: BenchmarksConfig) -> dict[str, Any]:
         deadline_ms=options.deadline_ms,
         num_frames=num_frames,
         counters=asdict(counters),
-        is_exact=_is_exact(counters, num_frames),
+        is_exact=is_exact(counters, num_frames),
         num_stale_as_fresh=sink.num_stale_as_fresh,
         states={state.name: number for state, number in sink.states.items()},
         minutes=tuple(sink.minutes),
@@ -128,12 +128,6 @@ def _percentile(sorted_ms: NDArray[np.float64], name: str) -> float | None:
     if len(sorted_ms) < MIN_SAMPLES[name]:
         return None
     return float(np.quantile(sorted_ms, float(name[1:]) / 100, method="higher"))
-
-
-def _is_exact(counters: Counters, num_frames: int) -> bool:
-    """Whether every frame of the camera came to one end; `lost` counts gaps between frames, none before the first."""
-    ended = counters.num_published + counters.num_withheld + counters.num_dropped
-    return counters.num_captured == ended and num_frames == counters.num_captured + counters.num_lost
 
 
 def _figures(document: SoakDocument) -> dict[str, Any]:
