@@ -43,7 +43,7 @@ bench: $(READY) ## latency of the bundle against PyTorch eager, in the same run
 ladder: $(READY) ## every artefact of the bundle in every engine here: agreement, mIoU, latency
 	$(PY) -m benchmarks ladder $(CONFIG) $(SET)
 
-report: $(READY) ## one page on the run: accuracy, bundle, latency
+report: $(READY) ## one HTML file on the run: before and after, classes, labels, gates, latency, front
 	$(PY) -m benchmarks report $(CONFIG) $(SET)
 
 methods: $(READY) ## every method side by side over three seeds, on the source networks that are there

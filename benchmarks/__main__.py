@@ -14,7 +14,7 @@ from benchmarks.latency import measure_latency
 from benchmarks.loop.measure import measure_loop
 from benchmarks.loop.soak import measure_soak
 from benchmarks.methods.measure import measure_methods
-from benchmarks.report import write_report
+from benchmarks.report.write import write_report
 from runtime.command import add_config_arguments, run_command
 from runtime.config import load_config
 from runtime.files import writable_folder, write_text
@@ -27,7 +27,7 @@ COMMANDS = {
     "soak": "the loop under a camera faster than its engine, for half an hour: age, memory, drops",
     "drift": "how soon the runtime notices frames of another domain, and how often it is wrong on those of its own",
     "methods": "adapt with every method, on every data set, over seeds: accuracy, cost and significance side by side",
-    "report": "assemble accuracy, bundle and latency into one Markdown page",
+    "report": "put all of that and the networks' own pictures on one HTML page, in a single file that needs no other",
 }
 
 

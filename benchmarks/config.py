@@ -18,7 +18,7 @@ class StepBenchmarksConfig(StrictModel):
     """What `adapt` needs: nothing has to be there before."""
 
     output: Path = Path("runs")
-    """Folder of what the commands write: `report.md`, and `latency.json` and others named after their commands."""
+    """Folder of what the commands write: `report.html`, and `latency.json` and others named after their commands."""
     adaptation: AdaptationBenchmarkConfig = AdaptationBenchmarkConfig()
 
 
@@ -56,6 +56,9 @@ class SectionConfig(StepBenchmarksConfig):
     """Labelled target frames, for the mIoU of `ladder`; None leaves its columns out."""
     num_test_frames: PositiveInt = 50
     """Spread evenly over `test`."""
+    adapt_truth: FramesConfig | None = None
+    """The frames of `training.target.adapt` with labels, where there are any: opened by `report` alone, to say how many
+    pseudo-labels were right; None leaves that out."""
     training_output: Path | None = None
     """Folder in which `python -m training` wrote its report."""
     num_queries: PositiveInt = 700

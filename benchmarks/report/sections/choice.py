@@ -1,0 +1,32 @@
+"""The sections of the report, in their order; a new one is a file beside this and a line here."""
+
+from benchmarks.report.section import Section
+from benchmarks.report.sections import (
+    accuracy,
+    bundle,
+    environment,
+    front,
+    importance,
+    latency,
+    prototypes,
+    pseudo_labels,
+    scenes,
+    stages,
+    training,
+)
+
+__all__ = ["SECTIONS"]
+
+SECTIONS: tuple[Section, ...] = (
+    scenes.SECTION,
+    accuracy.SECTION,
+    pseudo_labels.SECTION,
+    importance.SECTION,
+    prototypes.SECTION,
+    training.SECTION,
+    bundle.SECTION,
+    latency.SECTION,
+    front.SECTION,
+    stages.SECTION,
+    environment.SECTION,
+)
