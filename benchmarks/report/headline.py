@@ -92,7 +92,13 @@ def _told(run: Run) -> str:
         return ""
     adaptation = training.adaptation
     method = adaptation.preset or adaptation.method.name
-    return f"{method}, {adaptation.iterations} steps of {adaptation.batch_size} crops, seed {training.seed}"
+    steps = f"{method}, {adaptation.iterations} steps of {adaptation.batch_size} crops, seed {training.seed}"
+    spec = _or_none(lambda: run.spec)
+    if spec is not None and spec.provenance.get("is_vetoed"):
+        return f"{steps}, which lost too many classes: delivered is the network that training started from"
+    if spec is not None and spec.provenance.get("is_same_domain"):
+        return f"{method} left the network as it is: the target looks like the source's own domain"
+    return steps
 
 
 def _accuracy(run: Run) -> Tile:

@@ -11,6 +11,7 @@ from runtime.labels import IGNORE_INDEX, LabelSpace
 
 __all__ = ["CHANGES", "Wipe", "changes_of", "wipe_of"]
 
+SMALL_WIDTH = 360
 CHANGES: tuple[tuple[str, tuple[int, int, int]], ...] = (
     ("right before and after", (222, 226, 230)),
     ("became right", (0, 114, 178)),
@@ -22,9 +23,10 @@ CHANGES: tuple[tuple[str, tuple[int, int, int]], ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Wipe:
-    """Data URIs of equal size, and the sides of the frame in pixels."""
+    """Data URIs, and the sides of the frame in pixels; `small` is the frame once more, for a strip of thumbnails."""
 
     frame: str
+    small: str
     before: str
     after: str
     truth: str | None
@@ -39,6 +41,7 @@ def wipe_of(scene: Scene, space: LabelSpace) -> Wipe:
     truth = scene.truth
     return Wipe(
         frame=photograph_uri(scene.image),
+        small=photograph_uri(scene.image, max_width=SMALL_WIDTH),
         before=labels_uri(scene.before, space.palette),
         after=labels_uri(scene.after, space.palette),
         truth=None if truth is None else labels_uri(truth, space.palette),

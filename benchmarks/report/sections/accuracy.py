@@ -77,8 +77,12 @@ def build(run: Run) -> Content:
 
 
 def _colours(run: Run) -> dict[str, tuple[int, int, int]]:
-    """Colours of the classes, from the bundle; none where there is no bundle yet."""
-    return {} if run.manifest is None else {one.name: one.colour for one in run.manifest.classes}
+    """Colours of the classes; none where the network is not there."""
+    try:
+        space = run.spec.space
+    except NotThereError:
+        return {}
+    return dict(zip(space.names, space.palette, strict=True))
 
 
 SECTION = Section("accuracy", "Accuracy by class", "make adapt", build)

@@ -1,4 +1,7 @@
-"""The sections of the report, in their order; a new one is a file beside this and a line here."""
+"""The sections of the report, in their order.
+
+A new one is a file beside this, its template in `page/sections`, and a line here.
+"""
 
 from benchmarks.report.section import Section
 from benchmarks.report.sections import (

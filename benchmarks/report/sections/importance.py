@@ -19,6 +19,7 @@ from runtime.labels import IGNORE_INDEX
 from training.data.frames import LabelledFrames
 from training.labels.importance import frame_importance
 from training.losses.terms import ImportanceForm
+from training.preparation import INITIAL
 
 __all__ = ["SECTION"]
 
@@ -64,8 +65,7 @@ def build(run: Run) -> Content:
         "num_counted": len(chosen),
         "scale": ["#{:02x}{:02x}{:02x}".format(*colour) for colour in table[:: 255 // 5]],
     }
-    files = (prepared.folder / "initial.safetensors",)
-    return Content(values, files)
+    return Content(values, (prepared.folder / INITIAL,))
 
 
 def _computed(run: Run, prepared: PreparedOnDisk, form: ImportanceForm) -> Maps:

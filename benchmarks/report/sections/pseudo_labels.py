@@ -13,6 +13,7 @@ from benchmarks.report.spread import spread
 from benchmarks.report.truth import open_truth
 from runtime.labels import IGNORE_INDEX
 from runtime.metrics import ConfusionMatrix
+from training.preparation import INITIAL
 
 __all__ = ["SECTION"]
 
@@ -74,7 +75,7 @@ def build(run: Run) -> Content:
             for index in shown
         ],
     }
-    return Content(values, (run.training_config_path,))
+    return Content(values, (prepared.folder / INITIAL, run.training_config_path))
 
 
 def _classes(

@@ -36,7 +36,7 @@ def _card(scene: Scene, networks: Networks) -> _Card:
     caption = f"{scene.name}, {scene.why}"
     if scene.right is not None:
         before, after = scene.right
-        caption += f": {before:.0%} of its pixels right before, {after:.0%} after"
+        caption += f": {100 * before:.0f} % of its pixels right before, {100 * after:.0f} % after"
     return _Card(wipe_of(scene, networks.spec.space), caption)
 
 

@@ -203,3 +203,22 @@ def test_command_prints_the_path_as_its_last_line(
     text = open_page(config.output / REPORT_NAME)["accuracy"].text
     assert "The run file names no benchmarks.training_output" in text
     assert json.loads((config.output / "report.config.json").read_text())["training_output"] is None
+
+
+def luminance(colour: str) -> float:
+    """Relative luminance of #rrggbb, as WCAG defines it."""
+    channels = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
+    linear = [value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4 for value in channels]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+@pytest.mark.parametrize("scheme", [0, 1], ids=["light", "dark"])
+def test_text_stands_out_from_what_is_behind_it(whole: Opened, scheme: int) -> None:
+    """WCAG AA: 4.5 to 1."""
+    root = re.findall(r":root \{(.*?)\}", whole.html, re.DOTALL)[scheme]
+    colours = dict(re.findall(r"--([a-z-]+): (#[0-9a-f]{6})", root))
+    pairs = [(text, back) for text in ("text", "dim", "accent", "before", "after") for back in ("page", "card")]
+    pairs += [(name, f"{name}-wash") for name in ("ok", "warn", "bad")]
+    for text, back in pairs:
+        dark, light = sorted((luminance(colours[text]), luminance(colours[back])))
+        assert (light + 0.05) / (dark + 0.05) >= 4.5, (text, back)

@@ -15,6 +15,7 @@ from runtime.errors import ConfigError
 from runtime.labels import LABEL_SPACES
 from tests.benchmarks.report.conftest import NUM_FRAMES, RUN_FILE, streets
 from tests.benchmarks.report.opened import Opened
+from training.checkpoint import read_network, save_tensors
 from training.data.open import open_labelled_frames
 
 Page = Callable[..., Opened]
@@ -41,6 +42,22 @@ def test_loss_is_not_told_as_a_gain(folder: Path, page: Page) -> None:
     text = page()[""].text
     assert "lowered the network's mIoU on the target from 40.2 to 33.0 %." in text
     assert "-7.2 points over the source network" in text
+
+
+@pytest.mark.parametrize(
+    ("decided", "told"),
+    [
+        ("is_vetoed", "which lost too many classes: delivered is the network that training started from"),
+        ("is_same_domain", "iapc left the network as it is: the target looks like the source's own domain"),
+    ],
+)
+def test_network_that_was_not_adapted_is_told_of_first(folder: Path, page: Page, decided: str, told: str) -> None:
+    path = folder / "training" / "adapted.safetensors"
+    tensors, spec = read_network(path)
+    path.unlink()
+    spec = spec.with_provenance(**{decided: True})
+    save_tensors(path, tensors, {"kind": "iapc-network-2", "spec": spec.model_dump_json()})
+    assert told in page()[""].text
 
 
 def test_bars_are_sorted_by_gain_and_absent_classes_are_last(whole: Opened) -> None:
