@@ -9,9 +9,16 @@ PY := $(VENV)/bin/python
 # ONNX Runtime comes in two builds that own the same import name.
 ENGINE := $(if $(shell nvidia-smi -L 2>/dev/null),gpu,cpu)
 READY := $(VENV)/ready-$(ENGINE)
+# Warnings are errors: a type that cannot be resolved, a module that cannot be imported. tqdm is generic for checkers alone.
+PDOC := $(PY) -W error -W "ignore:Error parsing type annotation tqdm" -m pdoc --docformat google --no-show-source
+# Shared libraries that are no modules of Python are left out.
+DOCUMENTED := runtime training export benchmarks '!.*[.]_compiled'
+# Programs that look at the project from outside; see pyproject.toml.
+TOOLS := build/tools
+SBOM := $(TOOLS)/bin/cyclonedx-py environment --pyproject pyproject.toml --spec-version 1.6 --output-reproducible
 
 .DEFAULT_GOAL := help
-.PHONY: help setup adapt export serve bench ladder test check report check-data preview methods clean
+.PHONY: help setup adapt export serve bench peers ladder test check report check-data preview methods readme docs sbom clean
 
 help: ## print this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -24,6 +31,12 @@ $(READY): pyproject.toml constraints.txt setup.py runtime/tail/tail.c runtime/ri
 	$(PY) -m pip install --quiet --upgrade pip
 	$(PY) -m pip install --quiet --constraint constraints.txt --editable ".[export,$(ENGINE),openvino,video,live,smp,dev]"
 	$(PY) -m pip install --quiet --no-deps --requirement requirements-tensorrt-rtx.txt
+	@touch $@
+
+$(TOOLS)/ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(TOOLS)
+	$(TOOLS)/bin/python -m pip install --quiet --upgrade pip
+	$(TOOLS)/bin/python -m pip install --quiet --constraint constraints.txt --group release
 	@touch $@
 
 adapt: $(READY) ## train the source network where none is given, adapt it to the target, report
@@ -40,6 +53,9 @@ serve: $(READY) ## play the target's frames to the bundle like a camera; watch i
 bench: $(READY) ## latency of the bundle against PyTorch eager, in the same run
 	$(PY) -m benchmarks latency $(CONFIG) $(SET)
 
+peers: $(READY) ## the bundle against what people use instead, and the floor of this machine
+	$(PY) -m benchmarks peers $(CONFIG) $(SET)
+
 ladder: $(READY) ## every artefact of the bundle in every engine here: agreement, mIoU, latency
 	$(PY) -m benchmarks ladder $(CONFIG) $(SET)
 
@@ -48,6 +64,9 @@ report: $(READY) ## one HTML file on the run: before and after, classes, labels,
 
 methods: $(READY) ## every method side by side over three seeds, on the source networks that are there
 	$(PY) -m benchmarks methods $(CONFIG) $(SET)
+
+readme: $(READY) ## write the pages' tables of methods; METHODS=runs/methods/methods.json takes new figures
+	$(PY) -m benchmarks readme $(if $(METHODS),--methods $(METHODS))
 
 check-data: $(READY) ## read all data of the run: sizes, classes, everything that is wrong with it
 	$(PY) -m training check-data $(CONFIG) $(SET)
@@ -58,11 +77,23 @@ preview: $(READY) ## the same of a few frames, for their picture
 test: $(READY) ## run the tests
 	$(PY) -m pytest
 
-check: $(READY) ## formatting, lint, types, import directions
+check: $(READY) $(TOOLS)/ready ## formatting, lint, types, import directions, Dockerfiles
 	$(PY) -m ruff format --check .
 	$(PY) -m ruff check .
 	$(PY) -m mypy runtime training export benchmarks tests
 	$(VENV)/bin/lint-imports
+	$(TOOLS)/bin/hadolint docker/*.Dockerfile
+
+docs: $(READY) ## the reference of every module, from its docstrings, into build/docs
+	rm -rf build/docs
+	$(PDOC) --output-directory build/docs $(DOCUMENTED)
+
+sbom: $(READY) $(TOOLS)/ready ## bills of materials (CycloneDX) of the runtime and the training environment into build/sbom
+	rm -rf build/sbom
+	$(PYTHON) -m venv --without-pip build/sbom/runtime
+	$(TOOLS)/bin/python -m pip --python build/sbom/runtime/bin/python install --quiet --constraint constraints.txt ".[cpu]"
+	$(SBOM) --output-file build/sbom/runtime.json build/sbom/runtime/bin/python
+	$(SBOM) --output-file build/sbom/training.json $(PY)
 
 clean: ## delete the environment and everything runs wrote
 	rm -rf $(VENV) runs build runtime/*/*.so *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

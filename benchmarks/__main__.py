@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.adaptation.measure import measure_adaptation
+from benchmarks.choose.choose import choose
 from benchmarks.config import BenchmarksConfig, SectionConfig, StepBenchmarksConfig
 from benchmarks.drift import measure_drift
 from benchmarks.ladder import measure_ladder
@@ -14,6 +15,8 @@ from benchmarks.latency import measure_latency
 from benchmarks.loop.measure import measure_loop
 from benchmarks.loop.soak import measure_soak
 from benchmarks.methods.measure import measure_methods
+from benchmarks.peers.measure import measure_peers
+from benchmarks.readme.write import write_readme
 from benchmarks.report.write import write_report
 from runtime.command import add_config_arguments, run_command
 from runtime.config import load_config
@@ -23,12 +26,17 @@ COMMANDS = {
     "adapt": "time one adaptation step of DeepLabV2-ResNet-101 against the same step written plainly; needs no CONFIG",
     "latency": "time the bundle against PyTorch eager, in the same run and on the same frames",
     "ladder": "size, label agreement, mIoU and latency of every artefact of the bundle in every engine that runs here",
+    "peers": "the bundle against PyTorch, torch.compile, TorchScript, ONNX Runtime and OpenVINO as commonly used, from "
+    "a decoded frame to its label map, each beside the floor that this machine sets",
+    "choose": "of all that `ladder` measured, the most accurate within a budget of milliseconds; needs no CONFIG",
     "loop": "what the runtime's loop adds to its engine in time and memory, and how long it takes until it is ready",
     "soak": "the loop under a camera faster than its engine, for half an hour: age, memory, drops",
     "drift": "how soon the runtime notices frames of another domain, and how often it is wrong on those of its own",
     "methods": "adapt with every method, on every data set, over seeds: accuracy, cost and significance side by side",
     "report": "put all of that and the networks' own pictures on one HTML page, in a single file that needs no other",
 }
+WITHOUT_CONFIG = ("adapt", "choose")
+README = "write the tables of README.md and docs/methods_guide.md from docs/figures/methods.json; needs no CONFIG"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -37,17 +45,33 @@ def main(arguments: list[str] | None = None) -> int:
         prog="python -m benchmarks",
         description=__doc__,
         epilog="Exit status: 0 done, 1 failed, 2 bad usage or config, 3 refused because the bundle gives other labels "
-        "than its network, 130 interrupted.",
+        "than its network or a demand of the config is not met, 130 interrupted.",
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, purpose in COMMANDS.items():
         command = commands.add_parser(name, help=purpose, description=purpose)
-        add_config_arguments(command, is_optional=name == "adapt")
+        add_config_arguments(command, is_optional=name in WITHOUT_CONFIG)
+        if name == "choose":
+            command.add_argument(
+                "--budget-ms", type=float, metavar="MS", help="the budget; as choose.budget_ms in CONFIG"
+            )
+    readme = commands.add_parser("readme", help=README, description=README)
+    methods_help = (
+        "methods.json of `methods`, whose figures are taken into docs/figures first; else those there are kept"
+    )
+    readme.add_argument("--methods", type=Path, metavar="FILE", help=methods_help)
     options = parser.parse_args(arguments)
+    if options.command == "readme":
+        return run_command(lambda: write_readme(options.methods))
+    if getattr(options, "budget_ms", None) is not None:
+        options.overrides.append(f"choose.budget_ms={options.budget_ms}")
     return run_command(lambda: _run(options.command, options.config, options.overrides))
 
 
 def _run(command: str, path: Path | None, overrides: list[str]) -> Mapping[str, Any]:
+    if command == "choose":
+        found = load_config(path, "benchmarks", SectionConfig, overrides)
+        return choose(found.choose, found.output)
     if path is None:
         step_config = load_config(None, "benchmarks", StepBenchmarksConfig, overrides)
         return measure_adaptation(step_config.adaptation, step_config.output)
@@ -63,6 +87,8 @@ def _run(command: str, path: Path | None, overrides: list[str]) -> Mapping[str, 
             return measure_latency(config)
         case "ladder":
             return measure_ladder(config)
+        case "peers":
+            return measure_peers(config)
         case "loop":
             return measure_loop(config)
         case "soak":

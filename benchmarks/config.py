@@ -5,8 +5,10 @@ from pathlib import Path
 from pydantic import Field, PositiveInt
 
 from benchmarks.adaptation.config import AdaptationBenchmarkConfig
+from benchmarks.choose.config import ChooseConfig
 from benchmarks.loop.config import LoopBenchmarkConfig
 from benchmarks.methods.config import MethodsConfig
+from benchmarks.peers.config import PeersConfig
 from runtime.config import StrictModel
 from runtime.drift.config import DriftConfig
 from training.data.config import FramesConfig
@@ -15,11 +17,12 @@ __all__ = ["BenchmarksConfig", "DriftBenchmarkConfig", "SectionConfig", "StepBen
 
 
 class StepBenchmarksConfig(StrictModel):
-    """What `adapt` needs: nothing has to be there before."""
+    """What `adapt` and `choose` need: no bundle of the run has to be there."""
 
     output: Path = Path("runs")
     """Folder of what the commands write: `report.html`, and `latency.json` and others named after their commands."""
     adaptation: AdaptationBenchmarkConfig = AdaptationBenchmarkConfig()
+    choose: ChooseConfig = ChooseConfig()
 
 
 class DriftBenchmarkConfig(StrictModel):
@@ -53,7 +56,7 @@ class SectionConfig(StepBenchmarksConfig):
     drift: DriftBenchmarkConfig | None = None
     """What the command `drift` shows."""
     test: FramesConfig | None = None
-    """Labelled target frames, for the mIoU of `ladder`; None leaves its columns out."""
+    """Labelled target frames, for the mIoU of `ladder` and `peers`; None leaves its columns out."""
     num_test_frames: PositiveInt = 50
     """Spread evenly over `test`."""
     adapt_truth: FramesConfig | None = None
@@ -64,12 +67,13 @@ class SectionConfig(StepBenchmarksConfig):
     num_queries: PositiveInt = 700
     """Timed frames of each contender of `latency`; p99 needs 662 of them, p99.9 needs 6636."""
     num_rounds: PositiveInt = 64
-    """Timed frames of each contender of `ladder`; p90 needs 64 of them."""
+    """Timed frames of each contender of `ladder` and `peers`; p90 needs 64 of them."""
     warmup: PositiveInt = 20
     """Frames of each contender before the first timed one."""
     threads: PositiveInt | None = None
     """CPU threads of each contender; None takes every physical core."""
     loop: LoopBenchmarkConfig = LoopBenchmarkConfig()
+    peers: PeersConfig = PeersConfig()
 
 
 class BenchmarksConfig(SectionConfig):

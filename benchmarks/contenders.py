@@ -24,6 +24,7 @@ __all__ = [
     "SCENARIO",
     "SEED",
     "Frame",
+    "NotRun",
     "Segment",
     "Timed",
     "open_pytorch",
@@ -45,6 +46,13 @@ SEED = 0
 
 Frame = NDArray[np.uint8]
 Segment = Callable[[Frame], Frame]
+
+
+@dataclass(frozen=True, slots=True)
+class NotRun:
+    """Why something does not run on this machine."""
+
+    reason: str
 
 
 @dataclass(slots=True)

@@ -10,7 +10,7 @@ from typing import assert_never
 
 import torch
 
-from benchmarks.contenders import Segment, Timed
+from benchmarks.contenders import NotRun, Segment, Timed
 from export.config import Budgets
 from export.engines import open_engines
 from export.forms import Form
@@ -31,7 +31,7 @@ from runtime.errors import BackendError
 from runtime.segmenter import Segmenter
 from runtime.settings import RuntimeConfig
 
-__all__ = ["Engines", "NotRun", "Rung", "engines_here", "open_rung", "rungs_of"]
+__all__ = ["Engines", "Rung", "engines_here", "open_rung", "rungs_of"]
 
 LIBRARIES = {"tensorrt": "TensorRT", "tensorrt_rtx": "TensorRT-RTX"}
 
@@ -42,13 +42,6 @@ class Engines:
 
     backends: tuple[BackendConfig, ...]
     notes: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class NotRun:
-    """Why an artefact does not run on this machine."""
-
-    reason: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, assert_never
 
+from export.card.markdown import NOT_RECORDED
 from export.config import ExportConfig
 from export.known_options import MMDEPLOY, ULTRALYTICS, help_table
 from export.summary import bundle_figures, bundle_table, origin_text
@@ -25,6 +26,7 @@ example:
   python -m export keygen keys
   python -m export bundle configs/streets.yaml --sign keys/private.pem
   python -m export verify runs/streets/bundle --public-key keys/public.pem
+  python -m export card runs/streets/bundle
 
 `python -m export bundle --help` lists the options of Ultralytics' and MMDeploy's exporters and what to write here.
 
@@ -75,6 +77,8 @@ def _run(options: argparse.Namespace) -> Mapping[str, Any]:
             return _verify(options.bundle, options.public_key)
         case "triton":
             return _triton(options)
+        case "card":
+            return _card(options)
         case "inspect":
             return _inspect(options.file)
         case _:
@@ -163,6 +167,22 @@ def _triton(options: argparse.Namespace) -> Mapping[str, Any]:
     }
 
 
+def _card(options: argparse.Namespace) -> Mapping[str, Any]:
+    from export.card.write import card_folder, write_card
+
+    bundle: Path = options.bundle
+    manifest = _verified(bundle, options.public_key)
+    name = _signer(bundle)
+    checked = "not checked" if options.public_key is None else "checked"
+    signature = "there is none" if name is None else f"of key {name}, {checked}"
+    figures = write_card(bundle, manifest, options.output or card_folder(bundle), signature=signature)
+    say(
+        f"{figures['model_card']}\n{figures['data_statement']}\n{figures['questions']} questions to the owner, "
+        f"{figures['not_recorded']} times {NOT_RECORDED}"
+    )
+    return {"bundle": str(bundle), **figures}
+
+
 def _inspect(file: Path) -> Mapping[str, Any]:
     from export.inspect_artefact import facts_text, read_facts
 
@@ -213,7 +233,11 @@ def _parser() -> argparse.ArgumentParser:
     artefact_help = "artefact to serve, for example fp16.onnx; may be repeated; the first that can be, if left out"
     triton.add_argument("--artefact", dest="artefacts", action="append", default=[], metavar="NAME", help=artefact_help)
     triton.add_argument("--instances", type=int, default=1, metavar="N", help="copies of a model that Triton runs")
-    for command in (verify, triton):
+    card = add("card", "write a bundle's model card and data statement, with questions to their owner")
+    card.add_argument("bundle", type=Path, metavar="BUNDLE", help="folder of the bundle")
+    output_help = "where the two pages go; a page that is there is never overwritten; BUNDLE-card if left out"
+    card.add_argument("--output", type=Path, metavar="FOLDER", help=output_help)
+    for command in (verify, triton, card):
         command.add_argument(
             "--public-key",
             type=Path,

@@ -21,11 +21,12 @@ from training.labels.rounds import rounds_of
 from training.methods.choice import build_method
 from training.methods.method import Setting
 from training.networks.network import SegmentationNetwork
-from training.preparation import SCORED_FRAMES, Prepared, network_inputs, prepare
+from training.preparation import Prepared, prepare
 from training.source import fingerprint, load_source, source_frames
 from training.statistics.batch_norm import has_statistics
 from training.statistics.global_batch_norm import by_own_batch
 from training.statistics.label_free import score
+from training.target_images import SCORED_FRAMES, network_inputs
 from training.trainer import Run, train
 from training.veto import lost_classes
 from training.views.batches import TargetBatches

@@ -4,16 +4,14 @@ All of it is a function of source network, target frames and a few settings, lie
 shared by every run that agrees on them: a comparison of twenty variants labels the target once.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
 from torch import Tensor
 
-from runtime.command import progress, say
+from runtime.command import say
 from runtime.errors import ConfigError, DataError
 from runtime.files import writable_folder
 from training.checkpoint import NetworkSpec, load_network, save_network
@@ -34,29 +32,16 @@ from training.statistics.balance import balance_classes
 from training.statistics.batch_norm import (
     Statistics,
     blend,
-    estimate_statistics,
     has_statistics,
     load_statistics,
     read_statistics,
     statistics_distance,
 )
 from training.statistics.label_free import choose_share, score
+from training.target_images import SCORED_FRAMES, frame_batches, network_inputs, target_statistics
 
-__all__ = [
-    "FORMAT",
-    "INITIAL",
-    "SCORED_FRAMES",
-    "Prepared",
-    "frame_batches",
-    "initial_settings",
-    "network_inputs",
-    "prepare",
-    "prepared_settings",
-    "target_statistics",
-]
+__all__ = ["FORMAT", "INITIAL", "Prepared", "initial_settings", "prepare", "prepared_settings"]
 
-SCORED_FRAMES = 32
-FRAMES_PER_BATCH = 4
 INITIAL = "initial.safetensors"
 # Of what lies in the folder; 2: `is_same_domain` is always told; 3: `exposures` too;
 # 4: shares are chosen among those that tell enough of pixels.
@@ -183,36 +168,6 @@ def prepare(config: TrainingConfig, source: LoadedSource, compute: Compute, fold
 
     network, spec = compute.world.first_then_all(begin)
     return Prepared(folder, network.eval(), spec, frames, PseudoLabels(folder / "pseudo_labels"), own)
-
-
-def target_statistics(
-    network: SegmentationNetwork, spec: NetworkSpec, frames: Frames, compute: Compute, *, limit: int
-) -> Statistics:
-    """Batch-norm statistics of a network on up to `limit` clean target frames, at the size it sees when deployed."""
-    images = network_inputs(spec, frames, compute, limit=limit)
-    with compute.autocast():
-        return estimate_statistics(network, network, images)
-
-
-def network_inputs(spec: NetworkSpec, frames: Frames, compute: Compute, *, limit: int) -> Iterator[Tensor]:
-    """Up to `limit` frames, evenly spread, as batches (N, 3, *network_hw) of network input.
-
-    The last batch is full too, with frames repeated: batch statistics of a single frame would count as much as
-    those of a whole batch.
-    """
-    frame_input = spec.frame_input().to(compute.device)
-    for images in frame_batches(frames, compute, limit=limit):
-        inputs = torch.cat([frame_input(image, spec.network_hw) for image in images])
-        yield inputs.contiguous(memory_format=torch.channels_last)
-
-
-def frame_batches(frames: Frames, compute: Compute, *, limit: int) -> Iterator[list[Tensor]]:
-    """The frames of `network_inputs`, (1, H, W, 3) uint8 each, since they may differ in size."""
-    indices = np.linspace(0, len(frames) - 1, num=min(limit, len(frames)), dtype=int)
-    rest = -len(indices) % FRAMES_PER_BATCH
-    indices = np.concatenate([indices, np.resize(indices, rest)])
-    for batch in progress(indices.reshape(-1, FRAMES_PER_BATCH), title="target frames", unit="batch"):
-        yield [torch.from_numpy(frames.image(int(index))).to(compute.device)[None] for index in batch]
 
 
 def _require_deployable(network: SegmentationNetwork, spec: NetworkSpec, frames: Frames) -> None:

@@ -21,10 +21,10 @@ from training.distributed import ALONE, World
 from training.evaluate import evaluate
 from training.networks.network import SegmentationNetwork
 from training.pictures import write_comparison
-from training.preparation import SCORED_FRAMES, network_inputs, target_statistics
 from training.source import factory_of, load_source
 from training.statistics.balance import balance_classes
 from training.statistics.batch_norm import blend, has_statistics, load_statistics, read_statistics
+from training.target_images import SCORED_FRAMES, network_inputs, target_statistics
 
 __all__ = ["baselines", "report"]
 

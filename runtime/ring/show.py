@@ -5,12 +5,14 @@ from time import monotonic_ns, sleep
 from typing import Any
 
 from runtime.command import say
+from runtime.errors import SourceError
 from runtime.health.reasons import Health
+from runtime.result import Status
 from runtime.ring.layout import Kind, Verdict
 from runtime.ring.reader import RingReader, RingSlot
 from runtime.units import MILLISECOND_NS
 
-__all__ = ["ring_text", "show"]
+__all__ = ["ring_text", "show", "show_once"]
 
 PERIOD_S = 0.5
 
@@ -27,12 +29,26 @@ def show(name: str) -> Mapping[str, Any]:
             say(f"{ring_text(name, reader)}\n")
             verdict, status = reader.verdict(reader.newest()), reader.status()
             if verdict in (Verdict.STOPPED, Verdict.WRITER_DEAD):
-                return {
-                    "verdict": verdict.name,
-                    "health": _health_text(status.health),
-                    "frame_id": status.last_frame_id,
-                }
+                return _figures(verdict, status)
             sleep(PERIOD_S)
+
+
+def show_once(name: str) -> Mapping[str, Any]:
+    """Write to stderr what a ring says at this moment, and return it where its newest result may be used.
+
+    Raises:
+        SourceError: the newest result may not be used; there is no such ring, or it cannot be read.
+        BackendError: the compiled part is missing.
+    """
+    with RingReader.open(name) as reader:
+        say(ring_text(name, reader))
+        verdict, status = reader.verdict(reader.newest()), reader.status()
+    if verdict is not Verdict.FRESH:
+        raise SourceError(
+            f"ring {name} is {verdict.name}, health {_health_text(status.health)}, and not FRESH; docs/embedding.md "
+            "has what each verdict means, docs/operations.md what to do about each reason"
+        )
+    return _figures(verdict, status)
 
 
 def ring_text(name: str, reader: RingReader) -> str:
@@ -61,6 +77,10 @@ def ring_text(name: str, reader: RingReader) -> str:
         )
         lines["bundle"] = status.bundle_id[:12]
     return "\n".join(f"{title:8} {text}" for title, text in lines.items())
+
+
+def _figures(verdict: Verdict, status: Status) -> Mapping[str, Any]:
+    return {"verdict": verdict.name, "health": _health_text(status.health), "frame_id": status.last_frame_id}
 
 
 def _slot_text(slot: RingSlot, now_ns: int, deadline_ns: int) -> str:

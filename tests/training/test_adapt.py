@@ -19,9 +19,9 @@ from training.checkpoint import load_network, read_tensors, save_network, save_t
 from training.data.layouts import folder_images
 from training.device import Compute
 from training.networks.config import DeepLabV2Config
-from training.preparation import network_inputs, target_statistics
 from training.statistics.batch_norm import blend, load_statistics, read_statistics
 from training.statistics.label_free import choose_share
+from training.target_images import network_inputs, target_statistics
 
 ROOT = Path(__file__).parents[2]
 MakeConfig = Callable[..., str]

@@ -21,9 +21,10 @@ from training.checkpoint import read_network, save_network
 from training.config import GivenSource, TrainingConfig
 from training.device import Compute, choose_compute
 from training.networks.network import SegmentationNetwork
-from training.preparation import SCORED_FRAMES, network_inputs, prepare
+from training.preparation import prepare
 from training.quantization.fake_quantization import QuantizedTensor, fake_quantized, float_state, learnt_ranges
 from training.source import fingerprint, load_source
+from training.target_images import SCORED_FRAMES, network_inputs
 
 __all__ = ["Range", "TunedNetwork", "adapt_with_integers"]
 

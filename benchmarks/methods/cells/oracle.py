@@ -15,10 +15,11 @@ from training.checkpoint import read_network, save_network
 from training.config import TrainedSource
 from training.data.open import open_labelled_frames
 from training.methods.supervised import Supervised
-from training.preparation import SCORED_FRAMES, Prepared, network_inputs, prepare, target_statistics
+from training.preparation import Prepared, prepare
 from training.source import load_source
 from training.statistics.batch_norm import has_statistics, load_statistics
 from training.statistics.label_free import score
+from training.target_images import SCORED_FRAMES, network_inputs, target_statistics
 from training.trainer import Run, train
 from training.views.batches import SourceBatches
 

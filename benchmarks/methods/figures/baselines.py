@@ -11,10 +11,11 @@ from runtime.errors import DataError
 from runtime.files import write_text
 from training.data.open import open_labelled_frames
 from training.evaluate import evaluate
-from training.preparation import SCORED_FRAMES, initial_settings, network_inputs, prepare
+from training.preparation import initial_settings, prepare
 from training.report import baselines
 from training.source import fingerprint, load_source
 from training.statistics.label_free import score
+from training.target_images import SCORED_FRAMES, network_inputs
 
 __all__ = ["baselines_path", "measure_baselines"]
 

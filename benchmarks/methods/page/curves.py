@@ -6,9 +6,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import SubFigure
 from matplotlib.ticker import MaxNLocator
 
+from benchmarks.ink import ACCENT, INK, PALE, RULE, SEED_OFFSET, tidy
 from benchmarks.methods.figures.summary import RowFigures
 from benchmarks.methods.page.block_tables import NAMES, digits_of
-from benchmarks.methods.page.ink import ACCENT, INK, PALE, RULE, SEED_OFFSET, tidy
 
 __all__ = ["draw_curves"]
 

@@ -7,11 +7,11 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from benchmarks.ink import ACCENT, INK, ORACLE, PALE, SEED_OFFSET, SOURCE, tidy
 from benchmarks.methods.figures.blocks import Block, StudyFigures
 from benchmarks.methods.figures.summary import RowFigures
 from benchmarks.methods.page.block_tables import NAMES, digits_of, told
 from benchmarks.methods.page.curves import draw_curves
-from benchmarks.methods.page.ink import ACCENT, INK, ORACLE, PALE, SEED_OFFSET, SOURCE, tidy
 from benchmarks.methods.rows.tables import Table
 from runtime.files import replacing
 

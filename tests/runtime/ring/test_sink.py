@@ -11,7 +11,9 @@ from typing import Any
 
 import pytest
 
+from runtime.__main__ import main
 from runtime.bundle.opening import read_manifest
+from runtime.errors import SourceError
 from runtime.health.config import HealthConfig
 from runtime.health.monitor import Monitor
 from runtime.health.reasons import Health, Reason
@@ -20,7 +22,7 @@ from runtime.loop.loop import Loop, NamedSink
 from runtime.result import Status
 from runtime.ring.layout import Verdict
 from runtime.ring.reader import RingReader
-from runtime.ring.show import ring_text, show
+from runtime.ring.show import ring_text, show, show_once
 from runtime.ring.sink import RingSink
 from runtime.ring.source import RingSource
 from runtime.segmenter import Segmenter
@@ -139,3 +141,25 @@ def test_watching_ends_with_the_writer(
     start(torture, "die", name).wait(60)
     assert show(name) == {"verdict": "WRITER_DEAD", "health": "OK", "frame_id": 2}
     assert "newest   frame 2, captured" in capsys.readouterr().err
+
+
+def test_looking_once_is_content_with_a_fresh_result(
+    name: str, start: Start, cameras: Any, loop: Loop, until: Callable[..., None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    cameras()
+    with RingReader.open(name) as reader:
+        until(lambda: reader.newest() is not None)
+    assert main(["watch", name, "--once"]) == 0
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["verdict"] == "FRESH"
+
+
+def test_looking_once_fails_where_there_is_nothing_to_use(
+    name: str, bundle: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sink = RingSink(name, 4, read_manifest(bundle), DEADLINE_NS)
+    sink.tell(Status(now_ns=monotonic_ns(), health=Health(Reason.NO_FRAMES)))
+    with pytest.raises(SourceError, match=r"NO_RESULT_YET, health FAULT \(NO_FRAMES\), and not FRESH"):
+        show_once(name)
+    sink.close()
+    assert main(["watch", name, "--once"]) == 1
+    assert "start its writer first" in capsys.readouterr().err

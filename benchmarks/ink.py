@@ -1,4 +1,4 @@
-"""What all parts of `methods.png` share: colours, and axes without what nobody reads."""
+"""What all pictures share: colours, and axes without what nobody reads."""
 
 from matplotlib.axes import Axes
 

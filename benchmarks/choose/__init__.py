@@ -1,0 +1,1 @@
+"""Which network, in which precision, in which engine, for a budget of milliseconds."""

@@ -1,0 +1,94 @@
+"""`choose`: the most accurate of what was measured that is within a budget of milliseconds."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+from benchmarks.choose.config import ChooseConfig
+from benchmarks.choose.document import Candidate, ChooseDocument
+from benchmarks.choose.front import fastest_front, recommended
+from benchmarks.choose.page import choose_page, choose_text, verdict
+from benchmarks.choose.picture import draw_choose
+from benchmarks.choose.points import points_of, read_ladders
+from runtime.command import say
+from runtime.errors import DataError, GateError
+from runtime.files import writable_folder, write_json, write_text
+
+__all__ = ["choose"]
+
+DOCUMENT_NAME, PAGE_NAME, PICTURE_NAME = "choose.json", "choose.md", "choose.png"
+RUNS = Path("runs")
+
+
+def choose(config: ChooseConfig, output: Path) -> dict[str, Any]:
+    """Read the ladders, find the front and recommend; write `choose.json`, `choose.md` and `choose.png`.
+
+    Nothing is measured here: times and accuracies are those of the ladders.
+
+    Returns:
+        Key figures: `recommended`, with bundle, artefact, engine, `ms` and `miou`, or None; `front`, the number of its
+        points; `document`, `page` and `picture`.
+
+    Raises:
+        DataError: there is no ladder, one is damaged, or none has both a time and an accuracy.
+        ConfigError: ladders cannot be compared.
+        GateError: nothing is within the budget; everything was written all the same.
+    """
+    paths = config.ladders or tuple(sorted(RUNS.glob("*/ladder.json")))
+    if not paths:
+        raise DataError(f"there is no {RUNS}/*/ladder.json to choose from; `make ladder` makes one for a bundle")
+    documents = read_ladders(paths)
+    points, left_out = points_of(documents, config.percentile)
+    points.sort(key=lambda point: (point.ms, -point.miou))
+    front = fastest_front(points)
+    chosen = None if config.budget_ms is None else recommended(front, config.budget_ms)
+    document = ChooseDocument(
+        created_unix_s=int(time.time()),
+        percentile=config.percentile,
+        budget_ms=config.budget_ms,
+        candidates=tuple(
+            Candidate(
+                bundle=point.bundle,
+                artefact=point.artefact,
+                engine=point.engine,
+                precision=point.precision,
+                ms=point.ms,
+                miou=point.miou,
+                is_on_front=point in front,
+            )
+            for point in points
+        ),
+        recommended=None if chosen is None else points.index(chosen),
+        left_out=tuple(left_out),
+        ladders=tuple(paths),
+        environment=documents[paths[0]].environment,
+        config=config.model_dump(mode="json"),
+    )
+    folder = writable_folder(output)
+    write_json(folder / DOCUMENT_NAME, document.model_dump(mode="json"))
+    write_text(folder / PAGE_NAME, choose_page(document, DOCUMENT_NAME, PICTURE_NAME))
+    draw_choose(document, folder / PICTURE_NAME)
+    say(choose_text(document))
+    figures = _key_figures(document, folder)
+    if config.budget_ms is not None and chosen is None:
+        raise GateError(verdict(document), figures=figures)
+    return figures
+
+
+def _key_figures(document: ChooseDocument, folder: Path) -> dict[str, Any]:
+    chosen = None if document.recommended is None else document.candidates[document.recommended]
+    return {
+        "recommended": None
+        if chosen is None
+        else {
+            "bundle": str(chosen.bundle),
+            "artefact": chosen.artefact,
+            "engine": chosen.engine,
+            "ms": round(chosen.ms, 3),
+            "miou": round(chosen.miou, 3),
+        },
+        "front": sum(found.is_on_front for found in document.candidates),
+        "document": str(folder / DOCUMENT_NAME),
+        "page": str(folder / PAGE_NAME),
+        "picture": str(folder / PICTURE_NAME),
+    }

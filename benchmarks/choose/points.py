@@ -1,0 +1,107 @@
+"""What there is to choose from: rows of ladders that have both a time and an accuracy, made comparable or refused."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import ValidationError
+
+from benchmarks.document import LadderDocument
+from benchmarks.samples import percentiles_ms
+from runtime.errors import ConfigError, DataError
+
+__all__ = ["Point", "points_of", "read_ladders"]
+
+UNSERVED = "PyTorch"
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """An artefact of a bundle in an engine: `ms` from frame to labels, `miou` in percent."""
+
+    bundle: Path
+    artefact: str
+    engine: str
+    precision: str
+    ms: float
+    miou: float
+
+    @property
+    def name(self) -> str:
+        """For people: the run that the bundle is of, the artefact and the engine."""
+        return f"{self.bundle.parent.name or self.bundle.name}: {self.artefact} in {self.engine}"
+
+
+def read_ladders(paths: Sequence[Path]) -> dict[Path, LadderDocument]:
+    """Read the documents.
+
+    Raises:
+        DataError: one is missing or damaged.
+        ConfigError: they were measured on other processors, thread counts or labelled frames, and cannot be compared.
+    """
+    documents = {path: _read(path) for path in paths}
+    (first, reference), *others = documents.items()
+    for path, document in others:
+        for what, found, expected in (
+            ("processor", document.environment.cpu, reference.environment.cpu),
+            ("number of threads", document.environment.threads, reference.environment.threads),
+            ("labelled frames", _tested_on(document), _tested_on(reference)),
+        ):
+            if found != expected:
+                raise ConfigError(
+                    f"{path} and {first} cannot be compared: {what} {found!r} there, {expected!r} here; measure both "
+                    "with `python -m benchmarks ladder` on one machine, with the same `test` and `threads`, or name "
+                    "those that belong together in benchmarks.choose.ladders"
+                )
+    return documents
+
+
+def points_of(documents: dict[Path, LadderDocument], percentile: str) -> tuple[list[Point], list[str]]:
+    """Points of all ladders, and for each row without one the reason.
+
+    What PyTorch runs is left out: the runtime does not serve it.
+
+    Raises:
+        DataError: no row has both a time and an accuracy.
+    """
+    points, left_out = [], []
+    for path, document in documents.items():
+        bundle = Path(document.config["bundle"])
+        for row in document.rows:
+            if row.artefact is None or row.engine == UNSERVED:
+                continue
+            ms = percentiles_ms(np.array(row.samples_ns))[percentile] if row.samples_ns else None
+            if ms is not None and row.miou is not None:
+                points.append(Point(bundle, row.artefact, row.engine, row.precision, ms, row.miou))
+                continue
+            reason = row.not_run or row.refusal
+            if reason is None:
+                reason = "no mIoU: set benchmarks.test" if row.miou is None else f"too few samples for {percentile}"
+            left_out.append(f"{path.parent.name}: {row.artefact} in {row.engine}: {' '.join(reason.split())}")
+    if not points:
+        raise DataError(
+            f"nothing to choose from in {', '.join(map(str, documents))}: no artefact has both a time and a mIoU "
+            f"({'; '.join(left_out[:3]) or 'there are no rows'}); run `python -m benchmarks ladder` with `test` set"
+        )
+    return points, left_out
+
+
+def _read(path: Path) -> LadderDocument:
+    try:
+        return LadderDocument.model_validate_json(path.read_bytes())
+    except FileNotFoundError as error:
+        raise DataError(f"there is no {path}; `python -m benchmarks ladder` makes it") from error
+    except ValidationError as error:
+        problem = error.errors()[0]
+        raise DataError(
+            f"{path} is damaged or of another version at {'.'.join(map(str, problem['loc'])) or 'its start'}: "
+            f"{problem['msg']}; run `python -m benchmarks ladder` again"
+        ) from error
+
+
+def _tested_on(document: LadderDocument) -> tuple[str, int]:
+    test: Any = document.config.get("test")
+    return json.dumps(test, sort_keys=True), document.num_test_frames

@@ -1,0 +1,69 @@
+"""`peers.json`: what one run of the command measured."""
+
+from typing import Any, Literal
+
+from pydantic import Field, NonNegativeInt, PositiveInt
+
+from benchmarks.document import Ratio
+from benchmarks.environment import Environment
+from benchmarks.floor.floor import Floor
+from benchmarks.floor.peak import Peak
+from benchmarks.floor.work import Work
+from runtime.bundle.manifest import Precision, Share
+from runtime.config import StrictModel
+
+__all__ = ["PeerRow", "PeersDocument"]
+
+
+class PeerRow(StrictModel):
+    """One way from a decoded frame to its label map.
+
+    `is_ours` marks artefacts of the bundle; the first of them is the one that the runtime chooses by itself on this
+    machine. `not_run` says why nothing was measured, `refusal` why what was measured does not count. `ours_is_faster`
+    is the ratio of this row's median to that of the runtime's choice. `floor` is the least time in this precision.
+    """
+
+    name: str
+    path: str
+    precision: Precision
+    is_ours: bool
+    not_run: str | None = None
+    refusal: str | None = None
+    load_ms: float | None = None
+    first_inference_ms: float | None = None
+    percentiles_ms: dict[str, float | None] = Field(default_factory=dict)
+    max_ms: float | None = None
+    label_agreement: Share | None = None
+    miou: float | None = None
+    miou_change: float | None = None
+    ours_is_faster: Ratio | None = None
+    floor: Floor | None = None
+    floor_share: float | None = None
+    samples_ns: tuple[int, ...] = ()
+
+
+class PeersDocument(StrictModel):
+    """The bundle beside its peers.
+
+    Query i of all rows is the same frame, `frames[i % len(frames)]`, within one round. Labels were compared with those
+    of PyTorch eager in float32 on `num_compared` frames; IoU was measured on `num_test_frames` others.
+    `benchmark_app_ms` is what OpenVINO's own tool says of the plain export: the engine alone. `unmet` are the demands
+    of the config that the figures do not meet.
+    """
+
+    schema_version: Literal[1] = 1
+    created_unix_s: NonNegativeInt
+    scenario: str
+    rows: tuple[PeerRow, ...]
+    benchmark_app_ms: float | None
+    work: Work
+    peak: Peak
+    unmet: tuple[str, ...]
+    num_rounds: PositiveInt
+    num_compared: PositiveInt
+    num_test_frames: NonNegativeInt
+    manifest_sha256: str
+    checkpoint_sha256: str
+    frames: tuple[str, ...]
+    environment: Environment
+    config: dict[str, Any]

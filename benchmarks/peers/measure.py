@@ -1,0 +1,244 @@
+"""`peers`: the bundle against what people would use instead, from a decoded frame to a label map of its size."""
+
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from benchmarks.config import BenchmarksConfig
+from benchmarks.contenders import (
+    PYTORCH,
+    SCENARIO,
+    NotRun,
+    Timed,
+    open_pytorch,
+    read_frames,
+    require_same_network,
+    warm_up,
+)
+from benchmarks.environment import describe_environment
+from benchmarks.floor.floor import floor_of
+from benchmarks.floor.peak import Peak, measure_peak
+from benchmarks.floor.work import Work, count_work
+from benchmarks.peers.document import PeerRow, PeersDocument
+from benchmarks.peers.list import peers_here
+from benchmarks.peers.openvino import benchmark_app_ms
+from benchmarks.peers.ours import open_ours
+from benchmarks.peers.page import peers_page, peers_text
+from benchmarks.peers.peer import Given, Peer
+from benchmarks.peers.picture import draw_peers
+from benchmarks.samples import percentiles_ms
+from benchmarks.turns import Contender, count_truth, open_test, run_rounds
+from runtime.bundle.manifest import MANIFEST_NAME, Manifest
+from runtime.bundle.opening import read_manifest
+from runtime.command import progress, say
+from runtime.errors import ConfigError, GateError
+from runtime.files import sha256_of, writable_folder, write_json, write_text
+from runtime.metrics import ConfusionMatrix
+from training.checkpoint import load_network
+
+__all__ = ["DOCUMENT_NAME", "measure_peers"]
+
+DOCUMENT_NAME, PAGE_NAME, PICTURE_NAME = "peers.json", "peers.md", "peers.png"
+# Of a peer that computes in float32: less means that it was written wrongly here, not that it is worse.
+LEAST_FP32_AGREEMENT = 0.999
+
+
+@dataclass(frozen=True, slots=True)
+class _Entrant:
+    """A row to be: what it is called, how it works, and what runs, or why nothing does."""
+
+    row: PeerRow
+    opened: Contender | NotRun
+
+
+def measure_peers(config: BenchmarksConfig) -> dict[str, Any]:
+    """Measure the bundle and its peers; write `peers.json`, `peers.md` and `peers.png`.
+
+    Returns:
+        Key figures: `ours`, the runtime's choice; `speedup` over every peer that ran; `miou_change` and `floor_share`
+        of ours; `unmet` demands; `document`, `page` and `picture`.
+
+    Raises:
+        ConfigError: the bundle was not made from the checkpoint, `test` has no labels or is missing where a loss of
+            mIoU was bounded, or a bound is on a peer that there is not.
+        DataError: a frame or label map cannot be read.
+        FrameError: a frame is not of the bundle's size.
+        GateError: a demand of the config is not met; everything was written all the same.
+    """
+    manifest = read_manifest(config.bundle)
+    checkpoint_sha256 = require_same_network(config, manifest)
+    peers = _peers(config)
+    names, frames = read_frames(config.frames, manifest)
+    test = open_test(config)
+    folder = writable_folder(config.output)
+    threads = config.threads or torch.get_num_threads()
+    environment = describe_environment(threads)
+    with ExitStack() as stack:
+        stack.callback(torch.set_num_threads, torch.get_num_threads())
+        torch.set_num_threads(threads)
+        scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="iapc-peers-")))
+        network, spec = load_network(config.checkpoint, factory=config.factory)
+        graph = spec.frame_network(network, manifest.frame_hw)
+        graph.eval().requires_grad_(False)
+        given = Given(graph, spec, threads, scratch)
+        work, peak = count_work(graph), measure_peak(threads)
+        app_ms = benchmark_app_ms(given, config.peers.benchmark_app_s) if config.peers.benchmark_app_s else None
+        entrants = list(_open_all(config, manifest, given, peers, stack))
+        running = [entrant.opened for entrant in entrants if isinstance(entrant.opened, Contender)]
+        # Before labels are counted: the first frame of what compiles is its slowest.
+        warm_up([contender.timed for contender in running], frames, config.warmup)
+        count_truth(test, manifest, running)
+        num_compared = run_rounds(running, frames, config.num_rounds)
+        peak = peak.best_of(measure_peak(threads))
+    rows = _rows(entrants, work, peak)
+    document = PeersDocument(
+        created_unix_s=int(time.time()),
+        scenario=SCENARIO,
+        rows=rows,
+        benchmark_app_ms=app_ms,
+        work=work,
+        peak=peak,
+        unmet=tuple(_unmet(config, rows)),
+        num_rounds=config.num_rounds,
+        num_compared=num_compared,
+        num_test_frames=0 if test is None else len(test.indices),
+        manifest_sha256=sha256_of(config.bundle / MANIFEST_NAME),
+        checkpoint_sha256=checkpoint_sha256,
+        frames=names,
+        environment=environment,
+        config=config.model_dump(mode="json"),
+    )
+    write_json(folder / DOCUMENT_NAME, document.model_dump(mode="json"))
+    write_text(folder / PAGE_NAME, peers_page(document, config.bundle, DOCUMENT_NAME, PICTURE_NAME))
+    draw_peers(document, folder / PICTURE_NAME)
+    say(peers_text(document))
+    figures = _key_figures(document, folder)
+    if document.unmet:
+        raise GateError(f"demands of benchmarks.peers that are not met: {'; '.join(document.unmet)}", figures=figures)
+    return figures
+
+
+def _peers(config: BenchmarksConfig) -> list[Peer]:
+    """The peers of the config, which may name and bound no other."""
+    options, peers = config.peers, peers_here()
+    kept = [peer for peer in peers if options.only is None or peer.name in options.only]
+    for key, asked, offered in (
+        ("only", options.only or (), peers),
+        ("least_speedup", [name for name in options.least_speedup if name != PYTORCH], kept),
+    ):
+        names = [peer.name for peer in offered]
+        if unknown := sorted(set(asked) - set(names)):
+            raise ConfigError(
+                f"benchmarks.peers.{key} names {', '.join(unknown)}, which is no peer of this run; there are: "
+                f"{', '.join(names)}"
+            )
+    if config.peers.max_miou_loss is not None and config.test is None:
+        raise ConfigError("benchmarks.peers.max_miou_loss needs labelled frames: set benchmarks.test, or leave it out")
+    return kept
+
+
+def _open_all(
+    config: BenchmarksConfig, manifest: Manifest, given: Given, peers: Sequence[Peer], stack: ExitStack
+) -> Iterator[_Entrant]:
+    """PyTorch eager, which labels are compared with, then ours, then the peers."""
+
+    def contender(timed: Timed) -> Contender:
+        return Contender(timed, ConfusionMatrix(len(manifest.classes)))
+
+    reference = PeerRow(name=PYTORCH, path="deploy graph in eager mode, channels last", precision="fp32", is_ours=False)
+    yield _Entrant(reference, contender(open_pytorch(config, manifest)))
+    for ours in open_ours(config.bundle, manifest, given.threads, given.folder, stack):
+        row = PeerRow(name=ours.timed.name, path=ours.path, precision=ours.precision, is_ours=True)
+        yield _Entrant(row, contender(ours.timed))
+    for peer in progress(peers, title="load", unit="peer"):
+        row = PeerRow(name=peer.name, path=peer.path, precision=peer.precision, is_ours=False)
+        start_ns = time.perf_counter_ns()
+        segment = peer.open(given, stack)
+        if isinstance(segment, NotRun):
+            yield _Entrant(row, segment)
+        else:
+            yield _Entrant(row, contender(Timed(peer.name, segment, time.perf_counter_ns() - start_ns)))
+
+
+def _rows(entrants: Sequence[_Entrant], work: Work, peak: Peak) -> tuple[PeerRow, ...]:
+    running = [entrant for entrant in entrants if isinstance(entrant.opened, Contender)]
+    reference, chosen = running[0].opened, next(entrant.opened for entrant in running if entrant.row.is_ours)
+    assert isinstance(reference, Contender)
+    assert isinstance(chosen, Contender)
+    return tuple(_row(entrant, reference, chosen, work, peak) for entrant in entrants)
+
+
+def _row(entrant: _Entrant, reference: Contender, chosen: Contender, work: Work, peak: Peak) -> PeerRow:
+    row, opened = entrant.row, entrant.opened
+    if isinstance(opened, NotRun):
+        return row.model_copy(update={"not_run": opened.reason})
+    if row.precision == "fp32" and opened.agreement < LEAST_FP32_AGREEMENT:
+        refusal = (
+            f"label agreement {opened.agreement:.6f} of a float32 network, expected at least {LEAST_FP32_AGREEMENT}"
+        )
+        return row.model_copy(update={"label_agreement": opened.agreement, "refusal": refusal})
+    samples_ns = np.array(opened.timed.samples_ns)
+    percentiles, floor = percentiles_ms(samples_ns), floor_of(work, peak, row.precision)
+    median_ms = percentiles["p50"]
+    assert median_ms is not None
+    change = None if opened.miou is None or reference.miou is None else opened.miou - reference.miou
+    return row.model_copy(
+        update={
+            "load_ms": opened.timed.load_ns / 1e6,
+            "first_inference_ms": opened.timed.first_inference_ns / 1e6,
+            "percentiles_ms": percentiles,
+            "max_ms": float(samples_ns.max()) / 1e6,
+            "label_agreement": opened.agreement,
+            "miou": opened.miou,
+            "miou_change": None if opened is reference else change,
+            "ours_is_faster": chosen.ratio_to(opened),
+            "floor": floor,
+            "floor_share": None if floor is None else floor.ms / median_ms,
+            "samples_ns": tuple(opened.timed.samples_ns),
+        }
+    )
+
+
+def _unmet(config: BenchmarksConfig, rows: Sequence[PeerRow]) -> Iterator[str]:
+    by_name = {row.name: row for row in rows}
+    for name, least in config.peers.least_speedup.items():
+        ratio = by_name[name].ours_is_faster
+        if ratio is None:
+            yield f"no score for {name}, of which at least {least}x was demanded"
+        elif ratio.low < least:
+            yield f"{ratio.value:.2f}x (interval from {ratio.low:.2f}) over {name}, at least {least}x was demanded"
+    chosen, most = next(row for row in rows if row.is_ours), config.peers.max_miou_loss
+    if most is not None and (chosen.miou_change is None or -chosen.miou_change > most):
+        found = "unknown" if chosen.miou_change is None else f"{chosen.miou_change:+.2f}"
+        yield f"mIoU change of {chosen.name} {found}, at most -{most} was allowed"
+
+
+def _key_figures(document: PeersDocument, folder: Path) -> dict[str, Any]:
+    chosen = next(row for row in document.rows if row.is_ours)
+    return {
+        "ours": chosen.name,
+        "median_ms": _rounded(chosen.percentiles_ms.get("p50"), 3),
+        "speedup": {
+            row.name: _rounded(row.ours_is_faster.value, 3)
+            for row in document.rows
+            if row.ours_is_faster is not None and row is not chosen
+        },
+        "miou_change": _rounded(chosen.miou_change, 3),
+        "label_agreement": _rounded(chosen.label_agreement, 6),
+        "floor_share": _rounded(chosen.floor_share, 3),
+        "unmet": list(document.unmet),
+        "document": str(folder / DOCUMENT_NAME),
+        "page": str(folder / PAGE_NAME),
+        "picture": str(folder / PICTURE_NAME),
+    }
+
+
+def _rounded(value: float | None, digits: int) -> float | None:
+    return None if value is None else round(value, digits)

@@ -1,0 +1,87 @@
+"""OpenVINO's own conversion with its own choice of precision, and its own benchmark_app beside it."""
+
+import re
+import subprocess
+import sys
+from contextlib import ExitStack
+from importlib.util import find_spec
+from typing import Any
+
+from benchmarks.contenders import Frame, NotRun, Segment
+from benchmarks.peers.peer import Given, Peer
+from benchmarks.peers.plain_onnx import Host, export_plainly
+from runtime.backends.packages import import_openvino
+from runtime.backends.signal_stack import kept_signal_stack
+from runtime.bundle.manifest import Precision
+from runtime.errors import BackendError
+
+__all__ = ["benchmark_app_ms", "openvino_peers"]
+
+# What its package reports to its maker stays switched off in the process that benchmark_app runs in, too.
+BENCHMARK_APP = (
+    "import sys; sys.modules['openvino_telemetry'] = None; from openvino.tools.benchmark.main import main; main()"
+)
+MEDIAN = re.compile(r"Median:\s+([0-9.]+)\s*ms")
+
+
+def _open(given: Given, settings: dict[str, Any]) -> Segment | NotRun:
+    if find_spec("openvino") is None:
+        return NotRun("OpenVINO is not installed; `pip install 'iapc[openvino]'` adds it")
+    openvino = import_openvino()
+    with kept_signal_stack():
+        model = openvino.convert_model(str(export_plainly(given)))
+        compiled = openvino.compile_model(
+            model, "CPU", {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": given.threads, **settings}
+        )
+    host = Host.of(given)
+
+    def segment(frame: Frame) -> Frame:
+        return host.labels(compiled(host.image(frame))[0])
+
+    return segment
+
+
+def _chosen(given: Given, stack: ExitStack) -> Segment | NotRun:
+    return _open(given, {})
+
+
+def _in_fp32(given: Given, stack: ExitStack) -> Segment | NotRun:
+    return _open(given, {"INFERENCE_PRECISION_HINT": "f32"})
+
+
+def _default_precision() -> Precision:
+    """What OpenVINO computes float networks in on this CPU unless told otherwise."""
+    if find_spec("openvino") is None:
+        return "fp32"
+    offered = import_openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return "bf16" if "BF16" in offered else "fp32"
+
+
+def benchmark_app_ms(given: Given, seconds: int) -> float | None:
+    """Median milliseconds of OpenVINO's benchmark_app: the engine alone, on random numbers, one request at a time.
+
+    None where OpenVINO is not installed.
+
+    Raises:
+        BackendError: benchmark_app failed, or printed no median.
+    """
+    if find_spec("openvino") is None:
+        return None
+    options = ["-m", str(export_plainly(given)), "-d", "CPU", "-api", "sync", "-hint", "none", "-nstreams", "1"]
+    command = [sys.executable, "-c", BENCHMARK_APP, *options, "-nthreads", str(given.threads), "-t", str(seconds)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+    found = MEDIAN.search(done.stdout)
+    if done.returncode != 0 or found is None:
+        last = " ".join((done.stderr or done.stdout).split()[-40:])
+        raise BackendError(f"OpenVINO's benchmark_app ended with status {done.returncode} and no median: {last}")
+    return float(found[1])
+
+
+def openvino_peers() -> tuple[Peer, ...]:
+    """Its own choice first; float32 where that was another."""
+    path = "openvino.convert_model of a plain ONNX export; host as in the tutorial's ONNX Runtime"
+    chosen = _default_precision()
+    peers = [Peer("OpenVINO, own conversion", f"{path}; its own choice of precision: {chosen}", chosen, _chosen)]
+    if chosen != "fp32":
+        peers.append(Peer("OpenVINO, own conversion, fp32", f"{path}; told to compute in float32", "fp32", _in_fp32))
+    return tuple(peers)

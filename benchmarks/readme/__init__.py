@@ -1,0 +1,1 @@
+"""The figures of README.md, from the document that `methods` wrote."""

@@ -1,0 +1,212 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from benchmarks.__main__ import main
+from benchmarks.choose.choose import choose
+from benchmarks.choose.config import ChooseConfig
+from benchmarks.choose.front import fastest_front, recommended
+from benchmarks.choose.points import Point
+from benchmarks.document import LadderDocument, LadderRow
+from benchmarks.environment import Environment
+from runtime.errors import ConfigError, DataError
+
+ENVIRONMENT = Environment(
+    cpu="a processor",
+    cores=2,
+    threads=2,
+    governor=None,
+    load_average=None,
+    system="Linux",
+    python="3.11",
+    numpy="2",
+    torch="2",
+    onnxruntime="1",
+    revision=None,
+)
+
+
+def row(artefact: str | None, ms: float, miou: float | None, *, num_samples: int = 64, **values: Any) -> LadderRow:
+    described = {"engine": "ONNX Runtime", "precision": "fp32", "num_bytes": 1, "miou": miou, **values}
+    return LadderRow(artefact=artefact, samples_ns=(round(ms * 1e6),) * num_samples, **described)
+
+
+def write_ladder(path: Path, *rows: LadderRow, **values: Any) -> Path:
+    document = LadderDocument(
+        created_unix_s=0,
+        scenario="",
+        rows=rows,
+        notes=(),
+        num_rounds=64,
+        num_compared=1,
+        num_test_frames=2,
+        manifest_sha256="0",
+        checkpoint_sha256="0",
+        frames=("a",),
+        environment=values.pop("environment", ENVIRONMENT),
+        config={"bundle": str(path.parent / "bundle"), "test": values.pop("test", {"layout": "streets"})},
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(document.model_copy(update=values).model_dump_json())
+    return path
+
+
+@pytest.fixture
+def two(tmp_path: Path) -> tuple[Path, Path]:
+    """A small network of two artefacts and a large one of one."""
+    small = write_ladder(
+        tmp_path / "small" / "ladder.json",
+        row(None, 90.0, 30.0, engine="PyTorch eager fp32"),
+        row("fp32.onnx", 40.0, 30.0),
+        row("int8-cpu.onnx", 10.0, 29.5, precision="int8"),
+        row("fp16.onnx", 45.0, 29.9, precision="fp16"),
+        row("fp32.torchscript", 5.0, 99.0, engine="PyTorch"),
+    )
+    large = write_ladder(tmp_path / "large" / "ladder.json", row("fp32.onnx", 200.0, 35.0))
+    return small, large
+
+
+def test_the_most_accurate_within_the_budget_is_recommended(two: tuple[Path, Path], tmp_path: Path) -> None:
+    found = {
+        budget: choose(ChooseConfig(ladders=two, budget_ms=budget), tmp_path / "output")["recommended"]
+        for budget in (10.0, 39.9, 40.0, 1000.0)
+    }
+    assert [(one["artefact"], one["miou"]) for one in found.values()] == [
+        ("int8-cpu.onnx", 29.5),
+        ("int8-cpu.onnx", 29.5),
+        ("fp32.onnx", 30.0),
+        ("fp32.onnx", 35.0),
+    ]
+    assert found[1000.0]["bundle"] == str(tmp_path / "large" / "bundle")
+
+
+def test_what_is_slower_and_less_accurate_is_not_on_the_front(two: tuple[Path, Path], tmp_path: Path) -> None:
+    figures = choose(ChooseConfig(ladders=two), tmp_path / "output")
+    document = json.loads(Path(figures["document"]).read_text())
+    assert [(one["artefact"], one["is_on_front"]) for one in document["candidates"]] == [
+        ("int8-cpu.onnx", True),
+        ("fp32.onnx", True),
+        ("fp16.onnx", False),
+        ("fp32.onnx", True),
+    ]
+    assert (figures["front"], figures["recommended"]) == (3, None)
+    page = Path(figures["page"]).read_text()
+    assert "| 45.00 | 29.90 |  |" in page
+    assert "No budget was given" in page
+    assert Path(figures["picture"]).read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_budget_below_the_fastest_is_refused_and_the_front_written(
+    two: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ladders = json.dumps([str(path) for path in two])
+    arguments = ["choose", "--budget-ms", "5", "--set", f"choose.ladders={ladders}", "--set", f"output={tmp_path}"]
+    assert main(arguments) == 3
+    out, err = capsys.readouterr()
+    assert "Nothing is within 5 ms: the fastest, int8-cpu.onnx of" in err
+    figures = json.loads(out.splitlines()[-1])
+    assert figures["recommended"] is None
+    assert Path(figures["document"]).is_file()
+
+
+def test_command_line_budget_is_that_of_the_config(
+    two: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ladders = json.dumps([str(path) for path in two])
+    arguments = ["choose", "--budget-ms", "50", "--set", f"choose.ladders={ladders}", "--set", f"output={tmp_path}"]
+    assert main(arguments) == 0
+    out, err = capsys.readouterr()
+    assert json.loads(out.splitlines()[-1])["recommended"]["ms"] == 40.0
+    assert "Within 50 ms: fp32.onnx of" in err
+
+
+def test_rows_without_a_score_are_named_with_the_reason(tmp_path: Path) -> None:
+    ladder = write_ladder(
+        tmp_path / "one" / "ladder.json",
+        row("fp32.onnx", 40.0, 30.0),
+        row("int8-cpu.onnx", 1.0, None, num_samples=0, refusal="label agreement 0.5"),
+        row("fp32.engine", 1.0, None, num_samples=0, not_run="no GPU"),
+        row("fp16.onnx", 1.0, 30.0, num_samples=63),
+    )
+    figures = choose(ChooseConfig(ladders=(ladder,)), tmp_path)
+    left_out = json.loads(Path(figures["document"]).read_text())["left_out"]
+    assert left_out == [
+        "one: int8-cpu.onnx in ONNX Runtime: label agreement 0.5",
+        "one: fp32.engine in ONNX Runtime: no GPU",
+        "one: fp16.onnx in ONNX Runtime: too few samples for p90",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("what", "values"),
+    [
+        ("processor", {"environment": ENVIRONMENT.model_copy(update={"cpu": "another"})}),
+        ("number of threads", {"environment": ENVIRONMENT.model_copy(update={"threads": 1})}),
+        ("labelled frames", {"test": {"layout": "camvid"}}),
+        ("labelled frames", {"num_test_frames": 3}),
+    ],
+)
+def test_ladders_of_different_measurements_are_not_mixed(
+    two: tuple[Path, Path], tmp_path: Path, what: str, values: dict[str, Any]
+) -> None:
+    other = write_ladder(tmp_path / "other" / "ladder.json", row("fp32.onnx", 1.0, 50.0), **values)
+    with pytest.raises(ConfigError, match=rf"cannot be compared: {what} .* name those that belong together"):
+        choose(ChooseConfig(ladders=(two[0], other)), tmp_path / "output")
+
+
+def test_without_a_ladder_the_command_that_makes_one_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DataError, match=r"no runs/\*/ladder\.json .*`make ladder`"):
+        choose(ChooseConfig(), tmp_path)
+
+
+def test_ladders_of_the_runs_folder_are_found(
+    two: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    for path in two:
+        path.parent.rename(tmp_path / "elsewhere" / path.parent.name)
+    (tmp_path / "elsewhere").rename(tmp_path / "runs")
+    monkeypatch.chdir(tmp_path)
+    assert choose(ChooseConfig(budget_ms=1000.0), Path("output"))["recommended"]["miou"] == 35.0
+
+
+@pytest.mark.parametrize("content", ["{", '{"schema_version": 1}'])
+def test_a_damaged_ladder_is_named(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "ladder.json"
+    path.write_text(content)
+    with pytest.raises(DataError, match=r"ladder\.json is damaged or of another version"):
+        choose(ChooseConfig(ladders=(path,)), tmp_path)
+
+
+def test_ladders_without_accuracy_leave_nothing_to_choose(tmp_path: Path) -> None:
+    ladder = write_ladder(tmp_path / "one" / "ladder.json", row("fp32.onnx", 40.0, None))
+    with pytest.raises(DataError, match=r"nothing to choose from .*no mIoU: set benchmarks\.test"):
+        choose(ChooseConfig(ladders=(ladder,)), tmp_path)
+
+
+points = st.builds(
+    Point,
+    bundle=st.just(Path("bundle")),
+    artefact=st.just("a"),
+    engine=st.just("e"),
+    precision=st.just("fp32"),
+    ms=st.integers(1, 20).map(float),
+    miou=st.integers(0, 20).map(float),
+)
+
+
+@given(st.lists(points, min_size=1), st.floats(0.5, 25.0))
+def test_no_point_beats_the_front(found: list[Point], budget_ms: float) -> None:
+    front = fastest_front(found)
+    for point in found:
+        assert any(one.ms <= point.ms and one.miou >= point.miou for one in front)
+    for one in front:
+        assert not any(other.ms <= one.ms and other.miou > one.miou for other in found)
+    best = recommended(front, budget_ms)
+    within = [point.miou for point in found if point.ms <= budget_ms]
+    assert (None if best is None else best.miou) == max(within, default=None)

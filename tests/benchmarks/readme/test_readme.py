@@ -1,0 +1,178 @@
+"""The tables of pages are those of the committed figures, whatever seeds a comparison has."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks.__main__ import main
+from benchmarks.readme.extract import extract_of, read_extract
+from benchmarks.readme.table import every_method, results
+from benchmarks.readme.write import FIGURES, ROOT, TABLES, filled, write_readme
+from runtime.errors import DataError
+
+
+def row(title: str, values: dict[int, float], **described: Any) -> dict[str, Any]:
+    mean = sum(values.values()) / len(values) if values else described.pop("mean")
+    return {
+        "title": title,
+        "values": {"miou": {str(seed): value for seed, value in values.items()}},
+        "summary": {"miou": {"mean": mean, "spread": 0.5 if len(values) > 1 else None}},
+        "recovered": {"mean": 50.4, "spread": None},
+        "is_baseline": not values,
+        "is_oracle": False,
+        "needs_source": False,
+        **described,
+    }
+
+
+def document(seeds: tuple[int, ...], others: dict[str, float]) -> dict[str, Any]:
+    """A comparison as `methods` writes it, as far as README.md is made of it."""
+    rows = [
+        row("IAPC+", dict.fromkeys(seeds, 30.0)),
+        *(row(title, dict.fromkeys(seeds, value)) for title, value in others.items()),
+        row("IAPC (as configured)", dict.fromkeys(seeds, 25.0)),
+        row("source only", {}, mean=15.77),
+        row("oracle", dict.fromkeys(seeds, 40.0), is_oracle=True),
+    ]
+    differences = [{"leader": "IAPC+", "p_holm": 0.03, "mean": -5.0}, {"leader": "IAPC+", "p_holm": None, "mean": -1.0}]
+    return {
+        "seeds": list(seeds),
+        "cells": 8,
+        "done": 8,
+        "failed": 0,
+        "environment": {"cpu": "some CPU", "gpu": None},
+        "config": {"oracle": {"iterations": 300}},
+        "data": {
+            name: {"iterations": 60, "tables": {"methods": [{"rows": rows, "differences": differences}]}}
+            for name in ("streets", "camvid")
+        },
+    }
+
+
+def lines(found: dict[str, Any]) -> list[str]:
+    return results(extract_of(found)).splitlines()
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A checkout with its pages, each with a place for its table."""
+    (tmp_path / FIGURES).parent.mkdir(parents=True)
+    for page, (name, _) in TABLES.items():
+        (tmp_path / page).write_text(f"above\n<!-- table: {name} -->\nold\n<!-- end -->\nbelow\n")
+    return tmp_path
+
+
+@pytest.mark.parametrize("page", TABLES)
+def test_page_says_what_the_committed_figures_say(page: str) -> None:
+    name, make = TABLES[page]
+    text = (ROOT / page).read_text(encoding="utf-8")
+    expected = filled(text, name, make(read_extract(ROOT / FIGURES)), page)
+    assert expected == text, "run `make readme`; its tables are never typed"
+
+
+def test_mean_spread_and_share_of_the_way_to_the_oracle() -> None:
+    assert "| **IAPC+** | 30.0 ± 0.5 | 50 % | 30.0 ± 0.5 | 50 % |" in lines(document((0, 1, 2), {}))
+
+
+def test_a_single_seed_has_no_spread() -> None:
+    found = lines(document((4,), {}))
+    assert "| **IAPC+** | 30.0 | 50 % | 30.0 | 50 % |" in found
+    assert any("over adaptation seeds 4;" in line for line in found)
+
+
+def test_the_best_other_method_is_chosen_by_its_figures() -> None:
+    titles = [line.split(" | ")[0] for line in lines(document((0, 1), {"UR": 20.0, "HCL": 24.0}))]
+    assert "| HCL" in titles
+    assert "| UR" not in titles
+
+
+def test_a_method_that_needs_source_frames_is_never_the_best_other() -> None:
+    found = document((0,), {"HCL": 24.0})
+    found["data"]["streets"]["tables"]["methods"][0]["rows"].append(row("BiCL", {0: 39.0}, needs_source=True))
+    assert not any(line.startswith("| BiCL") for line in lines(found))
+
+
+def test_a_seed_that_is_missing_is_told() -> None:
+    found = document((0, 1), {})
+    found["data"]["streets"]["tables"]["methods"][0]["rows"][0] = row("IAPC+", {1: 29.0})
+    assert "| **IAPC+** | 29.0 (seed 1) | 50 % | 29.0 (seed 1) | 50 % |" in lines(found)
+
+
+def test_what_is_significant_is_counted() -> None:
+    assert (
+        "IAPC+ leads, and 1 of 2 other source-free rows are significantly below it" in lines(document((0, 1), {}))[-1]
+    )
+
+
+def test_steps_are_those_of_methods_and_of_the_oracle() -> None:
+    assert "60 steps a method, 300 for the oracle, on some CPU." in lines(document((0, 1), {}))[-2]
+
+
+def test_every_method_stands_by_what_it_reaches_with_each_seed() -> None:
+    found = document((0, 1), {"UR": 20.0, "HCL": 26.0})
+    for one in found["data"].values():
+        block = {"rows": [row("BiCL", {0: 27.0, 1: 29.0}, needs_source=True)], "differences": []}
+        one["tables"]["methods"].append(block)
+    assert every_method(extract_of(found)).splitlines() == [
+        "| mIoU, seeds 0 and 1, 60 steps | `streets` | CamVid day to dusk |",
+        "|:--|--:|--:|",
+        "| **IAPC+** | 30.0 (30.0, 30.0) | 30.0 (30.0, 30.0) |",
+        "| HCL | 26.0 (26.0, 26.0) | 26.0 (26.0, 26.0) |",
+        "| IAPC (as configured) | 25.0 (25.0, 25.0) | 25.0 (25.0, 25.0) |",
+        "| UR | 20.0 (20.0, 20.0) | 20.0 (20.0, 20.0) |",
+        "| source only | 15.8 | 15.8 |",
+        "| *learning from labelled source frames too* |  |  |",
+        "| BiCL | 28.0 (27.0, 29.0) | 28.0 (27.0, 29.0) |",
+        "| *oracle*, 300 steps with target labels | 40.0 (40.0, 40.0) | 40.0 (40.0, 40.0) |",
+    ]
+
+
+def test_seed_without_a_value_keeps_its_place() -> None:
+    found = document((0, 1), {})
+    found["data"]["streets"]["tables"]["methods"][0]["rows"][0] = row("IAPC+", {1: 29.0})
+    assert "| **IAPC+** | 29.0 (-, 29.0) |" in every_method(extract_of(found))
+
+
+def test_new_figures_go_into_the_committed_file_and_the_pages(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (root / "methods.json").write_text(json.dumps(document((0, 1), {})))
+    told = write_readme(root / "methods.json", root=root)
+    assert told["changed"] == list(TABLES)
+    for page in TABLES:
+        text = (root / page).read_text()
+        assert "| **IAPC+** | 30.0" in text
+        assert text.startswith("above\n")
+        assert text.endswith("<!-- end -->\nbelow\n")
+    assert "changed: README.md" in capsys.readouterr().err
+    assert write_readme(None, root=root)["changed"] == []
+
+
+@pytest.mark.parametrize("text", ["{}", "[]", "{", json.dumps({"data": {}})])
+def test_another_document_changes_nothing(root: Path, text: str) -> None:
+    (root / "other.json").write_text(text)
+    before = (root / "README.md").read_text()
+    with pytest.raises(DataError, match=r"methods\.json"):
+        write_readme(root / "other.json", root=root)
+    assert (root / "README.md").read_text() == before
+    assert not (root / FIGURES).exists()
+
+
+@pytest.mark.parametrize("page", TABLES)
+def test_a_page_without_the_place_is_refused_before_anything_is_written(root: Path, page: str) -> None:
+    (root / "methods.json").write_text(json.dumps(document((0, 1), {})))
+    (root / page).write_text("nothing\n")
+    with pytest.raises(DataError, match="put them back"):
+        write_readme(root / "methods.json", root=root)
+    assert not (root / FIGURES).exists()
+    assert "30.0" not in "".join((root / one).read_text() for one in TABLES)
+
+
+def test_figures_that_are_missing_are_told(root: Path) -> None:
+    with pytest.raises(DataError, match="write it again"):
+        write_readme(None, root=root)
+
+
+def test_command_tells_a_missing_document(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["readme", "--methods", str(tmp_path / "none.json")]) == 1
+    assert "cannot be read as JSON" in capsys.readouterr().err
