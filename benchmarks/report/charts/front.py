@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from benchmarks.choose.front import fastest_front
 from benchmarks.report.charts.axes import Frame, svg
 from benchmarks.report.charts.lines import path_of
 
@@ -16,49 +17,44 @@ NEAR = 13.0
 
 @dataclass(frozen=True, slots=True)
 class Contender:
-    """Something that is fast and right, each by so much: a median in milliseconds, mIoU in percent."""
+    """Something that is fast and right, each by so much: milliseconds, and mIoU in percent."""
 
     name: str
-    median_ms: float
+    ms: float
     miou: float
 
 
 def front_of(contenders: Sequence[Contender]) -> list[int]:
-    """Places of those that no other beats: none is as fast and better, or as good and faster; by rising time."""
-    return sorted(
-        (
-            place
-            for place, one in enumerate(contenders)
-            if not any(
-                other.median_ms <= one.median_ms
-                and other.miou >= one.miou
-                and (other.median_ms, other.miou) != (one.median_ms, one.miou)
-                for other in contenders
-            )
-        ),
-        key=lambda place: contenders[place].median_ms,
-    )
+    """Places of those that no other beats, fastest first."""
+    on_front = fastest_front(contenders)
+    return [next(place for place, one in enumerate(contenders) if one is found) for found in on_front]
 
 
-def front_chart(contenders: Sequence[Contender]) -> Markup:
-    """The picture; dots carry their place in `contenders`, counted from 1."""
-    times, scores = [one.median_ms for one in contenders], [one.miou for one in contenders]
+def front_chart(
+    contenders: Sequence[Contender], *, x_name: str = "median, milliseconds", budget_ms: float | None = None
+) -> Markup:
+    """The picture; dots carry their place in `contenders`, counted from 1, and a budget is a dashed line."""
+    times, scores = [one.ms for one in contenders], [one.miou for one in contenders]
+    times += [] if budget_ms is None else [budget_ms]
     room = max(0.5, (max(scores) - min(scores)) * 0.2)
     frame = Frame.around((0.0, max(times) * 1.08), (min(scores) - room, max(scores) + room), height=300.0)
     on_front = front_of(contenders)
-    points = [(contenders[place].median_ms, contenders[place].miou) for place in on_front]
-    body = frame.grid("median, milliseconds", "mIoU, %", num_y=7)
+    points = [(contenders[place].ms, contenders[place].miou) for place in on_front]
+    body = frame.grid(x_name, "mIoU, %", num_y=7)
     body += path_of(frame, [*points, (frame.x.high, points[-1][1])], "frontier", is_stepped=True)
+    if budget_ms is not None:
+        line = Markup('<line class="budget" x1="{0}" x2="{0}" y1="{1}" y2="{2}"><title>budget: {3:g} ms</title></line>')
+        body += line.format(frame.x.place(budget_ms), frame.y.start, frame.y.end, budget_ms)
     numbers: list[tuple[float, float]] = []
     for place, one in enumerate(contenders):
-        x, y = frame.x.place(one.median_ms), frame.y.place(one.miou)
+        x, y = frame.x.place(one.ms), frame.y.place(one.miou)
         kind = "first" if place in on_front else "second"
         dot = Markup('<circle class="dot {}" cx="{}" cy="{}" r="5"><title>{}: {:.2f} ms, {:.2f} %</title></circle>')
-        body += dot.format(kind, x, y, one.name, one.median_ms, one.miou)
+        body += dot.format(kind, x, y, one.name, one.ms, one.miou)
         at = _beside(x, y - 9, numbers)
         body += Markup('<text class="number" x="{}" y="{:.1f}" text-anchor="middle">{}</text>').format(*at, place + 1)
         numbers.append(at)
-    told = ", ".join(f"{one.name} {one.median_ms:.1f} ms {one.miou:.1f} %" for one in contenders)
+    told = ", ".join(f"{one.name} {one.ms:.1f} ms {one.miou:.1f} %" for one in contenders)
     return svg(frame.width, frame.height, f"mIoU against median latency: {told}", body, "front")
 
 

@@ -7,10 +7,12 @@ from benchmarks.report.section import Section
 from benchmarks.report.sections import (
     accuracy,
     bundle,
+    choose,
     environment,
     front,
     importance,
     latency,
+    peers,
     prototypes,
     pseudo_labels,
     scenes,
@@ -29,7 +31,9 @@ SECTIONS: tuple[Section, ...] = (
     training.SECTION,
     bundle.SECTION,
     latency.SECTION,
+    peers.SECTION,
     front.SECTION,
+    choose.SECTION,
     stages.SECTION,
     environment.SECTION,
 )

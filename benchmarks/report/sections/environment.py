@@ -5,20 +5,23 @@ from collections.abc import Callable
 from benchmarks.document import LadderDocument, LatencyDocument
 from benchmarks.environment import Environment
 from benchmarks.loop.document import LoopDocument
+from benchmarks.peers.document import PeersDocument
 from benchmarks.report.documents import date_text
 from benchmarks.report.not_there import NotThereError
 from benchmarks.report.run import Run
 from benchmarks.report.section import Content, Section
 from benchmarks.report.sections.front import read_ladder
 from benchmarks.report.sections.latency import read_latency
+from benchmarks.report.sections.peers import read_peers
 from benchmarks.report.sections.stages import read_loop
 
 __all__ = ["SECTION"]
 
-Measured = LatencyDocument | LadderDocument | LoopDocument
+Measured = LatencyDocument | LadderDocument | LoopDocument | PeersDocument
 READERS: dict[str, Callable[[Run], Measured]] = {
     "latency": read_latency,
     "ladder": read_ladder,
+    "peers": read_peers,
     "loop": read_loop,
 }
 

@@ -13,7 +13,7 @@ from benchmarks.config import BenchmarksConfig
 from benchmarks.report.write import write_report
 from runtime.files import sha256_of, write_json
 from runtime.images import write_png
-from tests.benchmarks.report.documents import ladder, latency, loop, manifest
+from tests.benchmarks.report.documents import choose, ladder, latency, loop, manifest, peers
 from tests.benchmarks.report.opened import Opened, open_page
 from training.checkpoint import NetworkSpec, save_network
 from training.config import TrainingConfig
@@ -138,7 +138,14 @@ def _write_documents(folder: Path) -> None:
     gates.append({**found["artefacts"][1], "file": "int8-gpu.onnx", "verdict": "refused", "problems": ["road is lost"]})
     write_json(folder / "bundle-gates" / "gates.json", gates)
     sha256 = sha256_of(folder / "bundle" / "manifest.json")
-    for name, document in (("latency", latency(sha256)), ("ladder", ladder(sha256)), ("loop", loop(sha256))):
+    documents = {
+        "latency": latency(sha256),
+        "ladder": ladder(sha256),
+        "loop": loop(sha256),
+        "peers": peers(sha256),
+        "choose": choose(),
+    }
+    for name, document in documents.items():
         write_json(folder / "output" / f"{name}.json", document.model_dump(mode="json"))
 
 

@@ -1,10 +1,17 @@
 """Documents of a bundle and of measurements, with figures that are easy to find again."""
 
+from pathlib import Path
+
 import numpy as np
 
+from benchmarks.choose.document import Candidate, ChooseDocument
 from benchmarks.document import Contender, LadderDocument, LadderRow, LatencyDocument, Ratio
 from benchmarks.environment import Environment
+from benchmarks.floor.floor import Floor
+from benchmarks.floor.peak import Peak
+from benchmarks.floor.work import Work
 from benchmarks.loop.document import LoopDocument, Overhead, Start
+from benchmarks.peers.document import PeerRow, PeersDocument
 from runtime.bundle.manifest import (
     Artefact,
     BundleFile,
@@ -19,7 +26,7 @@ from runtime.bundle.manifest import (
 from runtime.drift.features import describe
 from runtime.drift.reference import reference_of
 
-__all__ = ["ladder", "latency", "loop", "manifest"]
+__all__ = ["choose", "ladder", "latency", "loop", "manifest", "peers"]
 
 ENVIRONMENT = Environment(
     cpu="Some CPU @ 2 GHz",
@@ -190,6 +197,70 @@ def loop(manifest_sha256: str) -> LoopDocument:
         memory=None,
         start=Start(num_processes=3, ready_ms=400.0, stages_ms={"imports": 300.0, "warm_up": 100.0}),
         manifest_sha256=manifest_sha256,
+        environment=ENVIRONMENT,
+        config={},
+    )
+
+
+def peers(manifest_sha256: str) -> PeersDocument:
+    """Ours takes 10 ms over a floor of 4, a peer 20; another was refused, and a last one could not be run."""
+
+    def row(name: str, **more: object) -> PeerRow:
+        told = {"name": name, "path": f"how {name} goes", "precision": "fp32", "is_ours": name == "ours"}
+        return PeerRow.model_validate({**told, **more})
+
+    floor = Floor(compute_ms=4.0, memory_ms=1.0)
+    ratio = Ratio(value=2.0, low=1.9, high=2.1)
+    return PeersDocument(
+        created_unix_s=345_600,
+        scenario="single stream",
+        rows=(
+            row("ours", percentiles_ms={"p50": 10.0}, label_agreement=0.9999, miou=30.25, floor=floor, floor_share=0.4),
+            row("peer", percentiles_ms={"p50": 20.0}, label_agreement=1.0, miou=30.0, ours_is_faster=ratio),
+            row("cheat", percentiles_ms={"p50": 1.0}, refusal="other labels than PyTorch"),
+            row("absent", not_run="not installed"),
+        ),
+        benchmark_app_ms=None,
+        work=Work(operations=10**9, num_weights=10**6, num_activations=10**6, num_edge_bytes=10**5),
+        peak=Peak(operations_per_s={"fp32": 1e11}, bytes_per_s=1e10),
+        unmet=("ours is to be 3 times as fast",),
+        num_rounds=64,
+        num_compared=20,
+        num_test_frames=8,
+        manifest_sha256=manifest_sha256,
+        checkpoint_sha256="e" * 64,
+        frames=("a", "b"),
+        environment=ENVIRONMENT,
+        config={},
+    )
+
+
+def choose() -> ChooseDocument:
+    """Three candidates, of which the second takes longer and is no better; 15 ms are allowed."""
+
+    def candidate(artefact: str, ms: float, miou: float, *, is_on_front: bool) -> Candidate:
+        return Candidate(
+            bundle=Path("runs/a/bundle"),
+            artefact=artefact,
+            engine="OpenVINO",
+            precision="fp32",
+            ms=ms,
+            miou=miou,
+            is_on_front=is_on_front,
+        )
+
+    return ChooseDocument(
+        created_unix_s=432_000,
+        percentile="p90",
+        budget_ms=15.0,
+        candidates=(
+            candidate("int8-cpu.onnx", 12.0, 29.0, is_on_front=True),
+            candidate("fp16.onnx", 14.0, 28.0, is_on_front=False),
+            candidate("fp32.onnx", 40.0, 30.0, is_on_front=True),
+        ),
+        recommended=0,
+        left_out=("a row without a time",),
+        ladders=(Path("runs/a/ladder.json"),),
         environment=ENVIRONMENT,
         config={},
     )

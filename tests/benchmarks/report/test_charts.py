@@ -36,8 +36,8 @@ def test_axis_without_a_span_has_a_place_for_its_value() -> None:
 def test_front_holds_what_nothing_beats() -> None:
     points = [(5.0, 30.0), (4.0, 29.0), (4.5, 28.0), (5.0, 31.0), (4.0, 29.0)]
     contenders = [Contender(str(place), *point) for place, point in enumerate(points)]
-    # Equals do not beat each other.
-    assert front_of(contenders) == [1, 4, 3]
+    # Of equals the first is named.
+    assert front_of(contenders) == [1, 3]
 
 
 def test_numbers_of_dots_on_one_place_do_not_lie_on_each_other() -> None:

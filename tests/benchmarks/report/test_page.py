@@ -68,6 +68,8 @@ def test_headings_go_down_one_level_at_a_time(whole: Opened) -> None:
         ("bundle/manifest.json", ["bundle"], "make export CONFIG=configs/run.yaml"),
         ("output/latency.json", ["latency"], "make bench CONFIG=configs/run.yaml"),
         ("output/ladder.json", ["front"], "make ladder CONFIG=configs/run.yaml"),
+        ("output/peers.json", ["peers"], "make peers CONFIG=configs/run.yaml"),
+        ("output/choose.json", ["choose"], "python -m benchmarks choose configs/run.yaml"),
         ("output/loop.json", ["stages"], "python -m benchmarks loop configs/run.yaml"),
     ],
 )
@@ -111,6 +113,8 @@ def test_network_that_is_gone_leaves_what_documents_tell(config: BenchmarksConfi
         ("bundle-gates/gates.json", DataError, r"gates\.json is damaged.*run `make export` again"),
         ("output/latency.json", DataError, r"latency\.json is damaged.*run `make bench` again"),
         ("output/ladder.json", DataError, r"ladder\.json is damaged.*run `make ladder` again"),
+        ("output/peers.json", DataError, r"peers\.json is damaged.*run `make peers` again"),
+        ("output/choose.json", DataError, r"choose\.json is damaged.*run `python -m benchmarks choose` again"),
         ("output/loop.json", DataError, r"loop\.json is damaged.*run `python -m benchmarks loop` again"),
     ],
 )
@@ -138,7 +142,7 @@ def test_settings_beside_a_run_choose_no_code(config: BenchmarksConfig) -> None:
         write_report(config.model_copy(update={"factory": None}), RUN_FILE, ())
 
 
-@pytest.mark.parametrize("name", ["latency", "ladder", "loop"])
+@pytest.mark.parametrize("name", ["latency", "ladder", "loop", "peers", "choose"])
 def test_document_of_another_version_is_refused(config: BenchmarksConfig, name: str) -> None:
     path = config.output / f"{name}.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "schema_version": 99}))
@@ -150,7 +154,12 @@ def test_documents_of_an_older_bundle_are_called_stale(config: BenchmarksConfig,
     with (config.bundle / "manifest.json").open("a") as file:
         file.write("\n")
     found = page()
-    for name, command in (("latency", "make bench"), ("front", "make ladder"), ("stages", "python -m benchmarks loop")):
+    for name, command in (
+        ("latency", "make bench"),
+        ("front", "make ladder"),
+        ("peers", "make peers"),
+        ("stages", "python -m benchmarks loop"),
+    ):
         assert "Stale: measured on another bundle than" in found[name].text
         assert f"run `{command} " in found[name].text
     assert "Stale" not in found["accuracy"].text
@@ -161,7 +170,7 @@ def test_names_from_outside_stay_text(config: BenchmarksConfig, folder: Path) ->
     for row in rows.values():
         row["iou"][HOSTILE] = 12.5
     (folder / "training" / "report.json").write_text(json.dumps(rows))
-    for name in ("latency", "ladder", "loop"):
+    for name in ("latency", "ladder", "loop", "peers"):
         document = json.loads((config.output / f"{name}.json").read_text())
         document["environment"]["cpu"] = HOSTILE
         (config.output / f"{name}.json").write_text(json.dumps(document))

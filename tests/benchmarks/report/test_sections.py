@@ -228,6 +228,35 @@ def test_front_without_a_test_set_is_a_table(config: BenchmarksConfig, page: Pag
     assert not [tag for tag, _ in part.elements if tag == "circle"]
 
 
+def test_peers_are_bars_over_the_floor_and_what_has_no_score_says_why(whole: Opened) -> None:
+    part = whole["peers"]
+    assert ["ours", "fp32", "10.00", "99.99 %", "30.25", "-"] in part.rows
+    assert ["peer", "fp32", "20.00", "100.00 %", "30.00", "2.00x"] in part.rows
+    assert ["cheat", "fp32", "other labels than PyTorch"] in part.rows
+    assert ["absent", "fp32", "not run: not installed"] in part.rows
+    assert [attributes["style"] for tag, attributes in part.elements if tag == "i"] == [
+        "width: 50.00%",
+        "width: 100.00%",
+    ]
+    floors = [attributes for tag, attributes in part.elements if tag == "b" and "style" in attributes]
+    assert floors == [{"style": "left: 20.00%", "title": "floor 4.00 ms"}]
+    assert "Not met: ours is to be 3 times as fast." in part.text
+
+
+def test_recommendation_is_told_and_marked(whole: Opened) -> None:
+    part = whole["choose"]
+    assert "Within 15 ms: int8-cpu.onnx of runs/a/bundle in OpenVINO, 29.00 mIoU in 12.0 ms (p90)." in part.text
+    assert ["1", "runs/a/bundle", "int8-cpu.onnx", "OpenVINO", "12.00", "29.00", "take this"] in part.rows
+    assert sum(row[-1] == "take this" for row in part.rows) == 1
+    assert [attributes["class"] for tag, attributes in part.elements if tag == "circle"] == [
+        "dot first",
+        "dot second",
+        "dot first",
+    ]
+    assert any(attributes.get("class") == "budget" for _, attributes in part.elements)
+    assert "Left out: a row without a time" in part.text
+
+
 def test_stages_begin_where_the_one_before_ends(whole: Opened) -> None:
     part = whole["stages"]
     bars = [attributes["style"] for tag, attributes in part.elements if tag == "i"]
@@ -248,8 +277,8 @@ def test_loop_that_was_faster_than_its_engine_is_told_as_noise(config: Benchmark
 
 def test_environment_is_that_of_each_document_with_its_date(whole: Opened) -> None:
     rows = whole["environment"].rows
-    assert rows[0] == ["", "latency.json", "ladder.json", "loop.json", "manifest.json"]
-    assert ["cpu", *["Some CPU @ 2 GHz"] * 3, "-"] in rows
-    assert rows[1] == ["measured", "1970-01-02 00:00 UTC", "1970-01-03 00:00 UTC", "1970-01-04 00:00 UTC", "-"]
+    assert rows[0] == ["", "latency.json", "ladder.json", "peers.json", "loop.json", "manifest.json"]
+    assert ["cpu", *["Some CPU @ 2 GHz"] * 4, "-"] in rows
+    assert rows[1] == ["measured", *[f"1970-01-0{day} 00:00 UTC" for day in (2, 3, 5, 4)], "-"]
     assert "governor" not in [row[0] for row in rows]
-    assert ["python", "3.11", "3.11", "3.11", "3.11.1"] in rows
+    assert ["python", *["3.11"] * 4, "3.11.1"] in rows
