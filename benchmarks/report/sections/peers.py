@@ -25,7 +25,9 @@ def read_peers(run: Run) -> PeersDocument:
 def build(run: Run) -> Content:
     """A bar for each way from frame to labels, with the floor under it; what has no score says why."""
     found = read_peers(run)
-    top = max([1e-9, *(row.percentiles_ms.get("p50") or 0.0 for row in found.rows)])
+    # A floor above all medians, as of a machine that was busy when its peak was measured, is shown as it is.
+    floors = [row.floor.ms for row in found.rows if row.floor is not None]
+    top = max([1e-9, *floors, *(row.percentiles_ms.get("p50") or 0.0 for row in found.rows)])
     values = {
         "found": found,
         "rows": [_row(row, top) for row in found.rows],

@@ -243,6 +243,14 @@ def test_peers_are_bars_over_the_floor_and_what_has_no_score_says_why(whole: Ope
     assert "Not met: ours is to be 3 times as fast." in part.text
 
 
+def test_floor_above_all_medians_stays_in_its_lane(config: BenchmarksConfig, page: Page) -> None:
+    rows = json.loads((config.output / "peers.json").read_text())["rows"]
+    rows[0]["floor"] = {"compute_ms": 40.0, "memory_ms": 1.0}
+    change(config.output / "peers.json", rows=rows)
+    marks = [attributes.get("style") for tag, attributes in page()["peers"].elements if tag in ("i", "b")]
+    assert marks[:3] == ["width: 25.00%", "left: 100.00%", "width: 50.00%"]
+
+
 def test_recommendation_is_told_and_marked(whole: Opened) -> None:
     part = whole["choose"]
     assert "Within 15 ms: int8-cpu.onnx of runs/a/bundle in OpenVINO, 29.00 mIoU in 12.0 ms (p90)." in part.text
