@@ -62,7 +62,7 @@ scenarios: $(READY) ## the bundle as it is used: stream, batch, cameras, second 
 ladder: $(READY) ## every artefact of the bundle in every engine here: agreement, mIoU, latency
 	$(PY) -m benchmarks ladder $(CONFIG) $(SET)
 
-report: $(READY) ## one page on the run: accuracy, bundle, latency
+report: $(READY) ## one HTML file on the run: before and after, classes, labels, gates, latency, front
 	$(PY) -m benchmarks report $(CONFIG) $(SET)
 
 methods: $(READY) ## every method side by side over three seeds, on the source networks that are there

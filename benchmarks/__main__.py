@@ -17,7 +17,7 @@ from benchmarks.loop.soak import measure_soak
 from benchmarks.methods.measure import measure_methods
 from benchmarks.peers.measure import measure_peers
 from benchmarks.readme.write import SOURCES, write_readme
-from benchmarks.report import write_report
+from benchmarks.report.write import write_report
 from benchmarks.scenarios.measure import measure_scenarios
 from runtime.command import add_config_arguments, run_command
 from runtime.config import load_config
@@ -36,10 +36,10 @@ COMMANDS = {
     "second load, after a start, after a pause",
     "drift": "how soon the runtime notices frames of another domain, and how often it is wrong on those of its own",
     "methods": "adapt with every method, on every data set, over seeds: accuracy, cost and significance side by side",
-    "report": "assemble accuracy, bundle and latency into one Markdown page",
+    "report": "put all of that and the networks' own pictures on one HTML page, in a single file that needs no other",
 }
 WITHOUT_CONFIG = ("adapt", "choose")
-README = "write the tables of README.md and docs/methods_guide.md from docs/figures/methods.json; needs no CONFIG"
+README = "write the tables of README.md and docs/methods_guide.md from docs/figures; needs no CONFIG"
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -21,7 +21,7 @@ class StepBenchmarksConfig(StrictModel):
     """What `adapt` and `choose` need: no bundle of the run has to be there."""
 
     output: Path = Path("runs")
-    """Folder of what the commands write: `report.md`, and `latency.json` and others named after their commands."""
+    """Folder of what the commands write: `report.html`, and `latency.json` and others named after their commands."""
     adaptation: AdaptationBenchmarkConfig = AdaptationBenchmarkConfig()
     choose: ChooseConfig = ChooseConfig()
 
@@ -60,6 +60,9 @@ class SectionConfig(StepBenchmarksConfig):
     """Labelled target frames, for the mIoU of `ladder` and `peers`; None leaves its columns out."""
     num_test_frames: PositiveInt = 50
     """Spread evenly over `test`."""
+    adapt_truth: FramesConfig | None = None
+    """The frames of `training.target.adapt` with labels, where there are any: opened by `report` alone, to say how many
+    pseudo-labels were right; None leaves that out."""
     training_output: Path | None = None
     """Folder in which `python -m training` wrote its report."""
     num_queries: PositiveInt = 700

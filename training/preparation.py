@@ -40,7 +40,7 @@ from training.statistics.batch_norm import (
 from training.statistics.label_free import choose_share, score
 from training.target_images import SCORED_FRAMES, frame_batches, network_inputs, target_statistics
 
-__all__ = ["Prepared", "initial_settings", "prepare"]
+__all__ = ["FORMAT", "INITIAL", "Prepared", "initial_settings", "prepare", "prepared_settings"]
 
 INITIAL = "initial.safetensors"
 # Of what lies in the folder; 2: `is_same_domain` is always told; 3: `exposures` too;
@@ -128,6 +128,17 @@ def initial_settings(config: TrainingConfig) -> dict[str, Any]:
     }
 
 
+def prepared_settings(config: TrainingConfig, source_sha256: str) -> dict[str, Any]:
+    """What decides all that `prepare` makes, after which its folder is named."""
+    return {
+        "format": FORMAT,
+        **initial_settings(config),
+        "source": source_sha256,
+        "target": config.target.adapt,
+        "pseudo_labels": config.adaptation.pseudo_labels,
+    }
+
+
 def prepare(config: TrainingConfig, source: LoadedSource, compute: Compute, folder: Path) -> Prepared:
     """Make, or find in a folder below `folder`, what adaptation starts from.
 
@@ -142,14 +153,7 @@ def prepare(config: TrainingConfig, source: LoadedSource, compute: Compute, fold
             f"the target has {len(frames)} frame(s); adaptation needs at least 2, and some hundred to be worth it"
         )
     adaptation = config.adaptation
-    settings = {
-        "format": FORMAT,
-        **initial_settings(config),
-        "source": source.sha256,
-        "target": config.target.adapt,
-        "pseudo_labels": adaptation.pseudo_labels,
-    }
-    folder = writable_folder(folder / fingerprint(settings, compute))
+    folder = writable_folder(folder / fingerprint(prepared_settings(config, source.sha256), compute))
     told = {key: value for key, value in source.spec.provenance.items() if key not in DECIDED_BEFORE}
     spec = source.spec.model_copy(update={"model": config.model, "provenance": told})
     _require_deployable(source.network, spec, frames)

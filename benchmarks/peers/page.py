@@ -6,7 +6,7 @@ from benchmarks.peers.document import PeerRow, PeersDocument
 from benchmarks.samples import MIN_SAMPLES
 from benchmarks.tables import ABSENT, markdown_table, number, text_table
 
-__all__ = ["peers_page", "peers_text"]
+__all__ = ["peers_legend", "peers_page", "peers_text"]
 
 
 def peers_page(document: PeersDocument, bundle: Path, document_name: str, picture_name: str) -> str:
@@ -26,7 +26,7 @@ def peers_page(document: PeersDocument, bundle: Path, document_name: str, pictur
         "",
         *table,
         "",
-        *(f"- {line}" for line in _legend(document)),
+        *(f"- {line}" for line in peers_legend(document)),
         "",
         "From frame to labels:",
         "",
@@ -42,7 +42,7 @@ def peers_page(document: PeersDocument, bundle: Path, document_name: str, pictur
 def peers_text(document: PeersDocument) -> str:
     """Table and legend for a terminal."""
     table = text_table(_header(document), [_cells(document, row) for row in document.rows], num_left=1)
-    return "\n".join([table, *_legend(document)])
+    return "\n".join([table, *peers_legend(document)])
 
 
 def _percentiles(document: PeersDocument) -> list[str]:
@@ -89,7 +89,8 @@ def _remark(row: PeerRow) -> str:
     return "" if row.refusal is None else f"no score: {row.refusal}"
 
 
-def _legend(document: PeersDocument) -> list[str]:
+def peers_legend(document: PeersDocument) -> list[str]:
+    """What the figures mean, a sentence or two each, and which demands they do not meet."""
     peak = ", ".join(
         f"{name} {found / 1e9:.0f} billion operations a second"
         for name, found in document.peak.operations_per_s.items()

@@ -1,0 +1,1 @@
+"""Sections of the report; `choice.py` lists them in their order."""

@@ -1,0 +1,31 @@
+"""Which artefact to take within a budget of milliseconds, of all bundles whose ladders were compared."""
+
+from benchmarks.choose.choose import DOCUMENT_NAME
+from benchmarks.choose.document import ChooseDocument
+from benchmarks.choose.page import verdict
+from benchmarks.report.charts.front import Contender, front_chart
+from benchmarks.report.run import Run
+from benchmarks.report.section import Content, Section
+
+__all__ = ["SECTION"]
+
+COMMAND = "python -m benchmarks choose"
+
+
+def build(run: Run) -> Content:
+    """The front over all bundles, the budget, and what is recommended."""
+    path = run.config.output / DOCUMENT_NAME
+    found: ChooseDocument = run.document(path, ChooseDocument, COMMAND)
+    contenders = [
+        Contender(f"{one.artefact} of {one.bundle} in {one.engine}", one.ms, one.miou) for one in found.candidates
+    ]
+    x_name = f"{found.percentile}, milliseconds"
+    values = {
+        "found": found,
+        "verdict": verdict(found),
+        "chart": front_chart(contenders, x_name=x_name, budget_ms=found.budget_ms) if contenders else None,
+    }
+    return Content(values, (path,))
+
+
+SECTION = Section("choose", "Which to take", COMMAND, build)
