@@ -15,6 +15,7 @@ from benchmarks.config import BenchmarksConfig
 from benchmarks.contenders import (
     PYTORCH,
     SCENARIO,
+    Frame,
     NotRun,
     Timed,
     open_pytorch,
@@ -34,7 +35,7 @@ from benchmarks.peers.page import peers_page, peers_text
 from benchmarks.peers.peer import Given, Peer
 from benchmarks.peers.picture import draw_peers
 from benchmarks.samples import percentiles_ms
-from benchmarks.turns import Contender, count_truth, open_test, run_rounds
+from benchmarks.turns import Contender, TestFrames, count_truth, open_test, run_rounds
 from runtime.bundle.manifest import MANIFEST_NAME, Manifest
 from runtime.bundle.opening import read_manifest
 from runtime.command import progress, say
@@ -56,6 +57,17 @@ class _Entrant:
 
     row: PeerRow
     opened: Contender | NotRun
+
+
+@dataclass(frozen=True, slots=True)
+class _Measured:
+    """What a run found, before anything is concluded from it."""
+
+    entrants: Sequence[_Entrant]
+    work: Work
+    peak: Peak
+    benchmark_app_ms: float | None
+    num_compared: int
 
 
 def measure_peers(config: BenchmarksConfig) -> dict[str, Any]:
@@ -80,34 +92,18 @@ def measure_peers(config: BenchmarksConfig) -> dict[str, Any]:
     folder = writable_folder(config.output)
     threads = config.threads or torch.get_num_threads()
     environment = describe_environment(threads)
-    with ExitStack() as stack:
-        stack.callback(torch.set_num_threads, torch.get_num_threads())
-        torch.set_num_threads(threads)
-        scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="iapc-peers-")))
-        network, spec = load_network(config.checkpoint, factory=config.factory)
-        graph = spec.frame_network(network, manifest.frame_hw)
-        graph.eval().requires_grad_(False)
-        given = Given(graph, spec, threads, scratch)
-        work, peak = count_work(graph), measure_peak(threads)
-        app_ms = benchmark_app_ms(given, config.peers.benchmark_app_s) if config.peers.benchmark_app_s else None
-        entrants = list(_open_all(config, manifest, given, peers, stack))
-        running = [entrant.opened for entrant in entrants if isinstance(entrant.opened, Contender)]
-        # Before labels are counted: the first frame of what compiles is its slowest.
-        warm_up([contender.timed for contender in running], frames, config.warmup)
-        count_truth(test, manifest, running)
-        num_compared = run_rounds(running, frames, config.num_rounds)
-        peak = peak.best_of(measure_peak(threads))
-    rows = _rows(entrants, work, peak)
+    found = _run(config, manifest, peers, frames, test, threads)
+    rows = _rows(found)
     document = PeersDocument(
         created_unix_s=int(time.time()),
         scenario=SCENARIO,
         rows=rows,
-        benchmark_app_ms=app_ms,
-        work=work,
-        peak=peak,
+        benchmark_app_ms=found.benchmark_app_ms,
+        work=found.work,
+        peak=found.peak,
         unmet=tuple(_unmet(config, rows)),
         num_rounds=config.num_rounds,
-        num_compared=num_compared,
+        num_compared=found.num_compared,
         num_test_frames=0 if test is None else len(test.indices),
         manifest_sha256=sha256_of(config.bundle / MANIFEST_NAME),
         checkpoint_sha256=checkpoint_sha256,
@@ -123,6 +119,34 @@ def measure_peers(config: BenchmarksConfig) -> dict[str, Any]:
     if document.unmet:
         raise GateError(f"demands of benchmarks.peers that are not met: {'; '.join(document.unmet)}", figures=figures)
     return figures
+
+
+def _run(
+    config: BenchmarksConfig,
+    manifest: Manifest,
+    peers: Sequence[Peer],
+    frames: Sequence[Frame],
+    test: TestFrames | None,
+    threads: int,
+) -> _Measured:
+    with ExitStack() as stack:
+        stack.callback(torch.set_num_threads, torch.get_num_threads())
+        torch.set_num_threads(threads)
+        scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="iapc-peers-")))
+        network, spec = load_network(config.checkpoint, factory=config.factory)
+        graph = spec.frame_network(network, manifest.frame_hw)
+        graph.eval().requires_grad_(False)
+        given = Given(graph, spec, threads, scratch)
+        work, peak = count_work(graph), measure_peak(threads)
+        app_s = config.peers.benchmark_app_s
+        app_ms = benchmark_app_ms(given, app_s) if app_s else None
+        entrants = list(_open_all(config, manifest, given, peers, stack))
+        running = [entrant.opened for entrant in entrants if isinstance(entrant.opened, Contender)]
+        # Before labels are counted: the first frame of what compiles is its slowest.
+        warm_up([contender.timed for contender in running], frames, config.warmup)
+        count_truth(test, manifest, running)
+        num_compared = run_rounds(running, frames, config.num_rounds)
+        return _Measured(entrants, work, peak.best_of(measure_peak(threads)), app_ms, num_compared)
 
 
 def _peers(config: BenchmarksConfig) -> list[Peer]:
@@ -167,12 +191,12 @@ def _open_all(
             yield _Entrant(row, contender(Timed(peer.name, segment, time.perf_counter_ns() - start_ns)))
 
 
-def _rows(entrants: Sequence[_Entrant], work: Work, peak: Peak) -> tuple[PeerRow, ...]:
-    running = [entrant for entrant in entrants if isinstance(entrant.opened, Contender)]
+def _rows(found: _Measured) -> tuple[PeerRow, ...]:
+    running = [entrant for entrant in found.entrants if isinstance(entrant.opened, Contender)]
     reference, chosen = running[0].opened, next(entrant.opened for entrant in running if entrant.row.is_ours)
     assert isinstance(reference, Contender)
     assert isinstance(chosen, Contender)
-    return tuple(_row(entrant, reference, chosen, work, peak) for entrant in entrants)
+    return tuple(_row(entrant, reference, chosen, found.work, found.peak) for entrant in found.entrants)
 
 
 def _row(entrant: _Entrant, reference: Contender, chosen: Contender, work: Work, peak: Peak) -> PeerRow:
