@@ -43,7 +43,7 @@ class PeerRow(StrictModel):
 
 
 class PeersDocument(StrictModel):
-    """The bundle beside its peers.
+    """The bundle beside its peers: a network that sees frames of `frame_hw` pixels at `network_hw`.
 
     Query i of all rows is the same frame, `frames[i % len(frames)]`, within one round. Labels were compared with those
     of PyTorch eager in float32 on `num_compared` frames; IoU was measured on `num_test_frames` others.
@@ -53,6 +53,9 @@ class PeersDocument(StrictModel):
 
     schema_version: Literal[1] = 1
     created_unix_s: NonNegativeInt
+    network: str
+    frame_hw: tuple[PositiveInt, PositiveInt]
+    network_hw: tuple[PositiveInt, PositiveInt]
     scenario: str
     rows: tuple[PeerRow, ...]
     benchmark_app_ms: float | None

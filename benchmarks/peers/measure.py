@@ -42,7 +42,7 @@ from runtime.command import progress, say
 from runtime.errors import ConfigError, GateError
 from runtime.files import sha256_of, writable_folder, write_json, write_text
 from runtime.metrics import ConfusionMatrix
-from training.checkpoint import load_network
+from training.checkpoint import NetworkSpec, load_network
 
 __all__ = ["DOCUMENT_NAME", "measure_peers"]
 
@@ -63,6 +63,7 @@ class _Entrant:
 class _Measured:
     """What a run found, before anything is concluded from it."""
 
+    network: str
     entrants: Sequence[_Entrant]
     work: Work
     peak: Peak
@@ -96,6 +97,9 @@ def measure_peers(config: BenchmarksConfig) -> dict[str, Any]:
     rows = _rows(found)
     document = PeersDocument(
         created_unix_s=int(time.time()),
+        network=found.network,
+        frame_hw=manifest.frame_hw,
+        network_hw=(manifest.network_height, manifest.network_width),
         scenario=SCENARIO,
         rows=rows,
         benchmark_app_ms=found.benchmark_app_ms,
@@ -146,7 +150,13 @@ def _run(
         warm_up([contender.timed for contender in running], frames, config.warmup)
         count_truth(test, manifest, running)
         num_compared = run_rounds(running, frames, config.num_rounds)
-        return _Measured(entrants, work, peak.best_of(measure_peak(threads)), app_ms, num_compared)
+        return _Measured(_title(spec), entrants, work, peak.best_of(measure_peak(threads)), app_ms, num_compared)
+
+
+def _title(spec: NetworkSpec) -> str:
+    """What the network is, in the words of the run file."""
+    told = spec.model.model_dump()
+    return " ".join(str(told[key]) for key in ("kind", "backbone", "architecture", "encoder", "factory") if key in told)
 
 
 def _peers(config: BenchmarksConfig) -> list[Peer]:

@@ -95,7 +95,9 @@ def peers_legend(document: PeersDocument) -> list[str]:
         f"{name} {found / 1e9:.0f} billion operations a second"
         for name, found in document.peak.operations_per_s.items()
     )
+    frame, seen = (f"{height} x {width}" for height, width in (document.frame_hw, document.network_hw))
     lines = [
+        f"Network: {document.network}, which sees frames of {frame} pixels (height x width) at {seen}.",
         f"Latency: {document.scenario}. Median of {document.num_rounds} frames each, taking turns in an order drawn "
         f"anew; none dropped; CPU threads: {document.environment.threads}. First: the first frame after loading; that "
         "of a bundle comes after its warm-up and golden frames.",

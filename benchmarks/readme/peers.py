@@ -12,7 +12,7 @@ from runtime.errors import DataError
 
 __all__ = ["peers_of", "peers_results", "read_peers"]
 
-HOW = "python -m benchmarks readme --peers runs/resnet101/peers.json"
+HOW = "python -m benchmarks readme --peers runs/streets/peers.json"
 
 
 def peers_of(document: Mapping[str, Any]) -> PeersDocument:
@@ -74,8 +74,10 @@ def _cells(row: PeerRow) -> list[str]:
 
 def _caption(document: PeersDocument, absent: list[PeerRow]) -> str:
     environment = document.environment
+    sizes = [f"{width}x{height}" for height, width in dict.fromkeys((document.frame_hw, document.network_hw))]
     labelled = f"; change of mIoU on {document.num_test_frames} labelled frames" if document.num_test_frames else ""
     return (
+        f"`{document.network}`, frames of {' seen at '.join(sizes)}. "
         f"Medians of {document.num_rounds} frames each, taking turns in one run, none dropped; {environment.threads} "
         f"threads of {environment.cpu}; torch {environment.torch}, ONNX Runtime {environment.onnxruntime}, OpenVINO "
         f"{environment.openvino}; 95 % intervals within the run{labelled}. Peak: the largest rate of a matrix product "

@@ -107,8 +107,8 @@ def _document(path: Path) -> Mapping[str, Any]:
         document = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise DataError(
-            f"{path} cannot be read as JSON ({error}); give the document that `python -m benchmarks methods` or "
-            "`peers` wrote"
+            f"{path} cannot be read as JSON ({error}); give methods.json of `python -m benchmarks methods`, or "
+            "peers.json of `python -m benchmarks peers`"
         ) from error
     if not isinstance(document, dict):
         raise DataError(

@@ -76,6 +76,9 @@ def peers_document(ours_ms: float) -> PeersDocument:
 
     return PeersDocument(
         created_unix_s=0,
+        network="deeplab_v2 resnet18",
+        frame_hw=(128, 256),
+        network_hw=(128, 256),
         scenario="",
         rows=(
             row("int8-cpu.onnx in cpu", ours_ms, precision="int8", is_ours=True, miou_change=-0.1),
@@ -206,7 +209,7 @@ def test_peers_stand_by_their_time_and_ours_is_marked() -> None:
         "| **int8-cpu.onnx in cpu**, of the bundle | int8 | 99.00% | -0.10 | 50.0 | - | 20% |",
     ]
     assert found[-1].endswith("Not run: On a GPU.")
-    assert "Medians of 64 frames each" in found[-1]
+    assert "`deeplab_v2 resnet18`, frames of 256x128. Medians of 64 frames each" in found[-1]
 
 
 def test_new_figures_go_into_the_committed_file_and_the_pages(root: Path, capsys: pytest.CaptureFixture[str]) -> None:

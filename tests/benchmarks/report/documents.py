@@ -213,6 +213,9 @@ def peers(manifest_sha256: str) -> PeersDocument:
     ratio = Ratio(value=2.0, low=1.9, high=2.1)
     return PeersDocument(
         created_unix_s=345_600,
+        network="deeplab_v2 resnet18",
+        frame_hw=(64, 96),
+        network_hw=(64, 96),
         scenario="single stream",
         rows=(
             row("ours", percentiles_ms={"p50": 10.0}, label_agreement=0.9999, miou=30.25, floor=floor, floor_share=0.4),
