@@ -39,7 +39,7 @@ COMMANDS = {
     "report": "put all of that and the networks' own pictures on one HTML page, in a single file that needs no other",
 }
 WITHOUT_CONFIG = ("adapt", "choose")
-README = "write the tables of README.md and docs/methods_guide.md from docs/figures; needs no CONFIG"
+README = "write the tables of README.md and the guides from docs/figures; needs no CONFIG"
 
 
 def main(arguments: list[str] | None = None) -> int:

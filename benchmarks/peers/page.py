@@ -121,6 +121,6 @@ def peers_legend(document: PeersDocument) -> list[str]:
     if any((row.floor_share or 0.0) > 1.0 for row in document.rows):
         lines.append(
             "A share above 100 % says that the peak was measured too low, as on a machine that did other work beside "
-            "this; measure again when it is quiet."
+            "this, or that an engine needs fewer operations than are counted, as Winograd's convolutions do."
         )
     return [*lines, *(f"Not met: {unmet}." for unmet in document.unmet)]

@@ -33,15 +33,16 @@ def draw_peers(document: PeersDocument, path: Path) -> None:
         median, ratio = medians[row.name] or 0.0, row.ours_is_faster
         axes.barh(place, median, height=0.62, color=ACCENT if row.is_ours else PALE)
         faster = "" if ratio is None or ratio.value == 1.0 else f", {ratio.value:.1f}x ours"
-        axes.text(median + widest / 90, place, f"{median:.0f} ms{faster}", va="center", fontsize=10, color=INK)
+        end = max(median, 0.0 if row.floor is None else row.floor.ms)
+        axes.text(end + widest / 90, place, f"{median:.0f} ms{faster}", va="center", fontsize=10, color=INK)
         if row.floor is not None:
             axes.plot([row.floor.ms] * 2, [place - 0.31, place + 0.31], color=INK, linewidth=2, solid_capstyle="butt")
     axes.set_yticks(range(len(rows)), [f"{row.name}  ({row.precision})" for row in rows])
     axes.invert_yaxis()
-    axes.set_xlim(0, widest * 1.18)
+    axes.set_xlim(0, widest * 1.3)
     axes.set_xlabel(
-        "median milliseconds from a decoded frame to its label map; blue: ours; black mark: no engine can be faster "
-        "here in this precision",
+        "median milliseconds from a decoded frame to its label map; blue: artefacts of the bundle\n"
+        "black mark: the floor, by the largest rate of a matrix product here in the same precision",
         fontsize=9,
         color=INK,
         loc="left",

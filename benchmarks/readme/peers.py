@@ -1,4 +1,4 @@
-"""The bundle beside its peers, as README.md shows it."""
+"""The bundle beside its peers, as docs/benchmarks.md shows it."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,7 +12,7 @@ from runtime.errors import DataError
 
 __all__ = ["peers_of", "peers_results", "read_peers"]
 
-HOW = "python -m benchmarks readme --peers runs/streets/peers.json"
+HOW = "python -m benchmarks readme --peers runs/streets_iapc_plus/peers.json"
 
 
 def peers_of(document: Mapping[str, Any]) -> PeersDocument:

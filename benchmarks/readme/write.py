@@ -41,7 +41,9 @@ SOURCES: Mapping[str, Source] = {
         extract_of,
         {"README.md": ("methods", results), "docs/methods_guide.md": ("every method", every_method)},
     ),
-    "peers": Source(Path("docs/figures/peers.json"), read_peers, peers_of, {"README.md": ("peers", peers_results)}),
+    "peers": Source(
+        Path("docs/figures/peers.json"), read_peers, peers_of, {"docs/benchmarks.md": ("peers", peers_results)}
+    ),
 }
 """By the command that measures them."""
 

@@ -52,7 +52,7 @@ def browse(tmp_path: Path) -> Callable[..., str]:
         ]
         options += [f"--user-data-dir={tmp_path / 'profile'}", "--window-size=1280,900", "--hide-scrollbars"]
         # The page's clock runs ahead of ours whenever it waits for nothing but a timer.
-        options += ["--virtual-time-budget=3000", output]
+        options += ["--virtual-time-budget=10000", output]
         done = subprocess.run([BROWSER, *options, url], capture_output=True, text=True, timeout=120, check=True)
         return done.stdout
 
