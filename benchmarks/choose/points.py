@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydantic import ValidationError
 
 from benchmarks.document import LadderDocument
+from benchmarks.reading import read_document
 from benchmarks.samples import percentiles_ms
 from runtime.errors import ConfigError, DataError
 
@@ -90,16 +90,10 @@ def points_of(documents: dict[Path, LadderDocument], percentile: str) -> tuple[l
 
 
 def _read(path: Path) -> LadderDocument:
-    try:
-        return LadderDocument.model_validate_json(path.read_bytes())
-    except FileNotFoundError as error:
-        raise DataError(f"there is no {path}; `python -m benchmarks ladder` makes it") from error
-    except ValidationError as error:
-        problem = error.errors()[0]
-        raise DataError(
-            f"{path} is damaged or of another version at {'.'.join(map(str, problem['loc'])) or 'its start'}: "
-            f"{problem['msg']}; run `python -m benchmarks ladder` again"
-        ) from error
+    if not path.is_file():
+        raise DataError(f"there is no {path}; `python -m benchmarks ladder` makes it")
+    document: LadderDocument = read_document(path, LadderDocument, "python -m benchmarks ladder")
+    return document
 
 
 def _tested_on(document: LadderDocument) -> tuple[str, int]:

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from benchmarks.config import BenchmarksConfig
+from benchmarks.reading import read_document
 from benchmarks.report.commands import command_line
-from benchmarks.report.documents import read_document
 from benchmarks.report.networks import Networks, open_networks
 from benchmarks.report.not_there import NotThereError
 from benchmarks.report.prepared import PreparedOnDisk, find_prepared

@@ -33,7 +33,6 @@ def test_work_of_one_convolution_is_that_counted_by_hand(graph: FrameNetwork) ->
     cells = 4 * 6
     assert work.operations == 2 * cells * 5 * 3 * 9
     assert work.num_weights == 5 * 3 * 9
-    assert work.num_activations == 3 * 8 * 12 + 5 * cells
     assert work.num_edge_bytes == 8 * 12 * 3 + 2 * 8 * 12
 
 
@@ -45,13 +44,12 @@ def test_counting_leaves_the_network_where_it_was(graph: FrameNetwork) -> None:
 
 
 def test_bytes_follow_the_precision() -> None:
-    work = Work(operations=1, num_weights=10, num_activations=100, num_edge_bytes=7)
+    work = Work(operations=1, num_weights=10, num_edge_bytes=7)
     assert [work.compulsory_bytes(precision) for precision in ("fp32", "fp16", "int8")] == [47, 27, 17]
-    assert work.layerwise_bytes("fp32") == 47 + 400
 
 
 def test_floor_is_the_slower_of_computing_and_reading() -> None:
-    work = Work(operations=3_000_000, num_weights=1_000, num_activations=1, num_edge_bytes=0)
+    work = Work(operations=3_000_000, num_weights=1_000, num_edge_bytes=0)
     peak = Peak(operations_per_s={"fp32": 1e9, "int8": 1e12}, bytes_per_s=1e6)
     fp32, int8 = floor_of(work, peak, "fp32"), floor_of(work, peak, "int8")
     assert fp32 is not None
@@ -61,7 +59,7 @@ def test_floor_is_the_slower_of_computing_and_reading() -> None:
 
 
 def test_there_is_no_floor_where_no_peak_was_measured() -> None:
-    work = Work(operations=1, num_weights=1, num_activations=1, num_edge_bytes=0)
+    work = Work(operations=1, num_weights=1, num_edge_bytes=0)
     assert floor_of(work, Peak(operations_per_s={"fp32": 1.0}, bytes_per_s=1.0), "fp16") is None
 
 

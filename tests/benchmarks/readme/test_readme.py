@@ -86,7 +86,7 @@ def peers_document(ours_ms: float) -> PeersDocument:
             PeerRow(name="On a GPU", path="", precision="fp32", is_ours=False, not_run="no GPU"),
         ),
         benchmark_app_ms=None,
-        work=Work(operations=2_000_000_000, num_weights=1, num_activations=1, num_edge_bytes=0),
+        work=Work(operations=2_000_000_000, num_weights=1, num_edge_bytes=0),
         peak=Peak(operations_per_s={"fp32": 1.0}, bytes_per_s=1.0),
         unmet=(),
         num_rounds=64,

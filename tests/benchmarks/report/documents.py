@@ -224,7 +224,7 @@ def peers(manifest_sha256: str) -> PeersDocument:
             row("absent", not_run="not installed"),
         ),
         benchmark_app_ms=None,
-        work=Work(operations=10**9, num_weights=10**6, num_activations=10**6, num_edge_bytes=10**5),
+        work=Work(operations=10**9, num_weights=10**6, num_edge_bytes=10**5),
         peak=Peak(operations_per_s={"fp32": 1e11}, bytes_per_s=1e10),
         unmet=("ours is to be 3 times as fast",),
         num_rounds=64,
