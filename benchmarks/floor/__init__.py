@@ -1,1 +1,1 @@
-"""The least time a network can take on a machine: its work counted, the machine's peaks measured."""
+"""What a network would take at the peaks of a machine: its work counted, the machine's peaks measured."""

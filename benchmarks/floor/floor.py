@@ -1,4 +1,8 @@
-"""The floor under a latency: no engine can be faster than the machine's peaks allow (the roofline's roof)."""
+"""The floor under a latency: the time at the machine's peaks, as a roofline has it.
+
+The peak is that of a matrix product, and operations are those of direct convolution: an engine that reaches more, or
+needs fewer as Winograd's convolutions do, gets below.
+"""
 
 from benchmarks.floor.peak import Peak
 from benchmarks.floor.work import Work
@@ -9,7 +13,7 @@ __all__ = ["Floor", "floor_of"]
 
 
 class Floor(StrictModel):
-    """Milliseconds below which no engine gets: by the processor's peak, and by the memory's."""
+    """Milliseconds at the processor's peak, and at the memory's."""
 
     compute_ms: float
     memory_ms: float

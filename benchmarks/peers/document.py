@@ -20,7 +20,8 @@ class PeerRow(StrictModel):
 
     `is_ours` marks artefacts of the bundle; the first of them is the one that the runtime chooses by itself on this
     machine. `not_run` says why nothing was measured, `refusal` why what was measured does not count. `ours_is_faster`
-    is the ratio of this row's median to that of the runtime's choice. `floor` is the least time in this precision.
+    is the ratio of this row's median to that of the runtime's choice. `floor` is the time at
+    the machine's peak in this precision.
     """
 
     name: str
