@@ -31,6 +31,7 @@ def build_network(config: ModelConfig, num_classes: int, *, imagenet: bool = Fal
                 branches=config.branches,
                 head=config.head,
                 imagenet=imagenet,
+                zero_init_residual=config.zero_init_residual,
             )
         case SmpConfig():
             return build_smp(config, num_classes, imagenet=imagenet)

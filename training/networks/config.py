@@ -72,6 +72,8 @@ class DeepLabV2Config(_Fed):
     """`module2` is ProDA's classifier, `module2_bn` the same behind a batch norm of its own."""
     imagenet: bool = False
     """Start the trunk from torchvision's ImageNet weights; downloads them."""
+    zero_init_residual: bool = False
+    """Start every block of a random trunk as an identity, so that a deep one learns within few steps."""
 
     @model_validator(mode="after")
     def _can_be_built(self) -> "DeepLabV2Config":

@@ -34,6 +34,7 @@ class DeepLabV2(SegmentationNetwork):
         branches: int = 4,
         head: Head = "sum",
         imagenet: bool = False,
+        zero_init_residual: bool = False,
     ) -> None:
         """Build the network.
 
@@ -44,9 +45,10 @@ class DeepLabV2(SegmentationNetwork):
             branches: dilated classifiers of a `sum` head.
             head: the form of the classifier.
             imagenet: start the trunk from torchvision's ImageNet weights (downloads them) instead of at random.
+            zero_init_residual: start every random block of the trunk as an identity.
         """
         super().__init__()
-        parts = build_trunk(backbone, trunk, imagenet=imagenet)
+        parts = build_trunk(backbone, trunk, imagenet=imagenet, zero_init_residual=zero_init_residual)
         self.align_corners = has_aligned_corners(trunk)
         self.stem = parts.stem
         self.layer1, self.layer2 = parts.layer1, parts.layer2

@@ -26,9 +26,15 @@ class TrunkParts(NamedTuple):
     channels: int
 
 
-def build_trunk(backbone: Backbone, trunk: Trunk, *, imagenet: bool) -> TrunkParts:
-    """A trunk with random weights, or torchvision's ImageNet weights (downloads them)."""
-    resnet = cast(ResNet, get_model(backbone, weights="DEFAULT" if imagenet else None))
+def build_trunk(
+    backbone: Backbone, trunk: Trunk, *, imagenet: bool = False, zero_init_residual: bool = False
+) -> TrunkParts:
+    """A trunk with random weights, or torchvision's ImageNet weights (downloads them).
+
+    With `zero_init_residual` every random block starts as an identity (arXiv 1706.02677, section 5.1).
+    """
+    weights = "DEFAULT" if imagenet else None
+    resnet = cast(ResNet, get_model(backbone, weights=weights, zero_init_residual=zero_init_residual))
     is_contracted = trunk in ("contracted", "deep_stem")
     _dilate(resnet.layer3, 2, first=1 if is_contracted else 2)
     _dilate(resnet.layer4, 4, first=2 if is_contracted else 4)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torchvision.models.resnet import Bottleneck
 
 from training.networks.build import build_network
-from training.networks.config import DeepLabV2Config, Trunk
+from training.networks.config import Backbone, DeepLabV2Config, Trunk
 from training.networks.deeplab_v2 import DeepLabV2
 from training.networks.heads import Gate, Module2Head
 from training.networks.trunks import build_trunk
@@ -157,3 +157,12 @@ def test_what_cannot_be_built_is_refused_by_the_config(keys: dict[str, Any], mes
 def test_torchvisions_weights_may_start_the_trunks_that_share_its_form() -> None:
     assert config(imagenet=True).imagenet
     assert config(trunk="contracted", imagenet=True).imagenet
+
+
+@pytest.mark.parametrize(("backbone", "channels"), [("resnet18", 64), ("resnet50", 256)])
+def test_blocks_start_as_identities_where_that_is_wanted(backbone: Backbone, channels: int) -> None:
+    image = torch.rand(1, channels, 8, 12)
+    for is_wanted in (True, False):
+        network = build_network(config(backbone=backbone, zero_init_residual=is_wanted), 3).eval()
+        with torch.no_grad():
+            assert torch.equal(network.get_submodule("layer1.1")(image), image) is is_wanted
