@@ -114,8 +114,8 @@ class Int8Config(StrictModel):
 
     num_calibration_frames: PositiveInt = 32
     """Frames whose activations set the ranges, chosen to cover the classes the network predicts."""
-    num_choice_frames: PositiveInt = 8
-    """Other frames, on which range method and float layers are chosen."""
+    num_choice_frames: PositiveInt = 24
+    """Other frames, on which range method and float layers are chosen; rare classes have to occur on them."""
     range_method: Literal["auto", "minmax", "percentile", "entropy"] = "auto"
     """How activations become a range; `auto` measures each."""
     float_layers: Literal["auto"] | tuple[str, ...] = "auto"

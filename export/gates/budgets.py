@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 from export.config import Budget, Budgets
+from export.gates.recalls import RARE_SHARE
 from export.gates.shares import share_text
-from export.gates.tally import RARE_SHARE
 from runtime.bundle.manifest import Artefact, Parity
 
 __all__ = ["MAX_ENGINE_SHARES", "MIN_LOW_PRECISION_SHARES", "STRAY_PIXELS", "problems"]

@@ -7,12 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from export.gates.recalls import MIN_CLASS_PIXELS, class_recalls
 from runtime.bundle.manifest import ClassParity, Parity
 from runtime.metrics import ConfusionMatrix
 
 __all__ = [
-    "MIN_CLASS_PIXELS",
-    "RARE_SHARE",
     "Confusion",
     "FrameDifference",
     "LabelledTally",
@@ -20,10 +19,6 @@ __all__ = [
     "is_finite",
 ]
 
-MIN_CLASS_PIXELS = 100
-"""A class of fewer pixels is not judged: one pixel on a border that flips would be more than a hundredth of it."""
-RARE_SHARE = 0.02
-"""A class with a smaller share of PyTorch's pixels is rare: agreement over all pixels hardly sees it."""
 SHOWN_FRAMES = 3
 """Frames kept for the picture, those with the most differing pixels."""
 SHOWN_CONFUSIONS = 8
@@ -157,13 +152,8 @@ class Tally:
             logits_error: where it was measured.
             truths: PyTorch and the artefact against the truth, where there is one.
         """
-        counts = self._matrix.counts[: self._num_classes]
-        rows = counts.sum(axis=1)
-        shares = rows / rows.sum()
-        recalls = [float(counts[i, i] / row) if row >= MIN_CLASS_PIXELS else None for i, row in enumerate(rows)]
-        rare = [
-            recall for recall, share in zip(recalls, shares, strict=True) if recall is not None and share < RARE_SHARE
-        ]
+        classes = class_recalls(self._matrix.counts[: self._num_classes])
+        rare = [entry.recall for entry in classes if entry.recall is not None and entry.is_rare]
         before, after = (None, None) if truths is None else (truths[0].miou, truths[1].miou)
         changes = [None] * self._num_classes if truths is None else _changes(truths[1].iou() - truths[0].iou())
         return Parity(
@@ -176,8 +166,8 @@ class Tally:
             miou=after,
             miou_change=None if before is None or after is None else after - before,
             classes=tuple(
-                ClassParity(name=name, share=float(share), recall=recall, iou_change=change)
-                for name, share, recall, change in zip(names, shares, recalls, changes, strict=True)
+                ClassParity(name=name, share=entry.share, recall=entry.recall, iou_change=change)
+                for name, entry, change in zip(names, classes, changes, strict=True)
             ),
         )
 

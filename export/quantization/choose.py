@@ -5,25 +5,21 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import onnx
 
 from export.config import Budget, Int8Config
 from export.frame_sets import FrameSets, TargetFrames
+from export.quantization.candidate import Candidate, Losses, compare
 from export.quantization.coverage import calibration_frames, hash_of
 from export.quantization.layers import NetworkGraph, read_network
 from export.quantization.quantize import fitted_ranges, quantize
 from export.quantization.ranges import METHODS, Range, RangeMethod, Statistics, collect_statistics
 from export.quantization.sensitivity import LayerSensitivity, measure_sensitivity
-from export.quantization.sessions import LabelsAndLogits, labels_and_logits
+from export.quantization.sessions import labels_and_logits
 from runtime.bundle.manifest import Quantization, Scheme
 from runtime.command import say
 
 __all__ = ["Calibration", "Int8Choice", "calibrate", "choose_int8"]
-
-
-# Of the budget: frames of choice are few, and the gate judges on others.
-WANTED_SHARE = 0.8
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,36 +37,14 @@ class Int8Choice:
     """How an INT8 graph was made, and how it did on the frames of choice.
 
     `ranges` are those of the activations, by tensor. `sensitivity` is empty where quantizing all layers met the budget
-    and no report was asked for. `is_within` says whether label agreement and logits error are within the budget; recall
-    of classes is left to the gate, whose frames are more.
+    and no report was asked for. `is_within` says whether `losses` are within the budget.
     """
 
     quantization: Quantization
     ranges: dict[str, Range]
     sensitivity: tuple[LayerSensitivity, ...]
-    label_agreement: float
-    logits_error: float
+    losses: Losses
     is_within: bool
-
-
-@dataclass(frozen=True, slots=True)
-class _Candidate:
-    """One way to quantize, as measured."""
-
-    method: RangeMethod
-    float_layers: tuple[str, ...]
-    label_agreement: float
-    logits_error: float
-
-    def is_within(self, budget: Budget, share: float = 1.0) -> bool:
-        """Whether it loses no more than a share of what the budget lets it lose."""
-        lost, may_lose = 1.0 - self.label_agreement, 1.0 - budget.min_label_agreement
-        return lost <= share * may_lose and self.logits_error <= share * budget.max_logits_error
-
-    @property
-    def rank(self) -> tuple[float, float]:
-        """The more the better."""
-        return self.label_agreement, -self.logits_error
 
 
 def calibrate(
@@ -126,7 +100,7 @@ def choose_int8(
         scheme: whose integers.
         sets: its candidates and frames of choice are used, never those of the gate.
         config: what to choose, and what is given.
-        budget: label agreement and logits error that are wanted.
+        budget: label agreement, logits error and recall of classes that are wanted.
         num_classes: of the label maps.
         class_names: for messages.
         ranges: by tensor; they replace calibrated ones, as training with integers gives them.
@@ -143,13 +117,13 @@ def choose_int8(
     if calibration is None:
         calibration = calibrate(model, sets, config, num_classes=num_classes, class_names=class_names)
     compared_with = calibration.network if reference is None else read_network(reference)
-    chooser = _Chooser(calibration, compared_with, sets.choice, scheme, config, dict(ranges or {}))
+    chooser = _Chooser(calibration, compared_with, sets.choice, num_classes, scheme, config, dict(ranges or {}))
     given = () if config.float_layers == "auto" else config.float_layers
     methods = METHODS if config.range_method == "auto" else (config.range_method,)
     best = max((chooser.measure(method, given) for method in methods), key=lambda candidate: candidate.rank)
     sensitivity: tuple[LayerSensitivity, ...] = ()
     may_keep = (
-        config.float_layers == "auto" and config.max_float_layers > 0 and not best.is_within(budget, WANTED_SHARE)
+        config.float_layers == "auto" and config.max_float_layers > 0 and not best.losses.is_safely_within(budget)
     )
     if may_keep or with_report:
         sensitivity = chooser.sensitivity(best.method)
@@ -166,9 +140,8 @@ def choose_int8(
         ),
         fitted_ranges(calibration.network, chooser.ranges(best.method)),
         sensitivity,
-        best.label_agreement,
-        best.logits_error,
-        best.is_within(budget),
+        best.losses,
+        best.losses.is_within(budget),
     )
 
 
@@ -180,6 +153,7 @@ class _Chooser:
         calibration: Calibration,
         reference: NetworkGraph,
         frames: TargetFrames,
+        num_classes: int,
         scheme: Scheme,
         config: Int8Config,
         given_ranges: Mapping[str, Range],
@@ -187,6 +161,7 @@ class _Chooser:
         self._network = calibration.network
         self._statistics = calibration.statistics
         self._frames = frames
+        self._num_classes = num_classes
         self._scheme = scheme
         self._config = config
         self._given = given_ranges
@@ -203,19 +178,20 @@ class _Chooser:
             self._ranges[method] = {**calibrated, **self._given}
         return self._ranges[method]
 
-    def write(self, path: Path, candidate: _Candidate) -> None:
+    def write(self, path: Path, candidate: Candidate) -> None:
         self._quantize(path, candidate.method, candidate.float_layers)
 
-    def measure(self, method: RangeMethod, float_layers: tuple[str, ...]) -> _Candidate:
+    def measure(self, method: RangeMethod, float_layers: tuple[str, ...]) -> Candidate:
         """Quantize and compare with the float32 network."""
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "int8.onnx"
             self._quantize(path, method, float_layers)
             model = onnx.load(path)
         title = f"{self._scheme} by {method}, {len(float_layers)} layers in float"
-        agreement, error = _compare(self._reference, labels_and_logits(model, self._frames, title=title))
-        say(f"{title}: label agreement {agreement:.4%}, logits error {error:.4f}")
-        return _Candidate(method, float_layers, agreement, error)
+        losses = compare(self._reference, labels_and_logits(model, self._frames, title=title), self._num_classes)
+        worst = "" if losses.worst_recall is None else f", worst class keeps {losses.worst_recall:.1%}"
+        say(f"{title}: label agreement {losses.label_agreement:.4%}, logits error {losses.logits_error:.4f}{worst}")
+        return Candidate(method, float_layers, losses)
 
     def sensitivity(self, method: RangeMethod) -> tuple[LayerSensitivity, ...]:
         return measure_sensitivity(
@@ -226,13 +202,14 @@ class _Chooser:
             reduce_range=self._config.reduce_range,
         )
 
-    def keep_in_float(self, best: _Candidate, sensitivity: Sequence[LayerSensitivity], budget: Budget) -> _Candidate:
+    def keep_in_float(self, best: Candidate, sensitivity: Sequence[LayerSensitivity], budget: Budget) -> Candidate:
         """The first candidate safely within the budget, or else the best one."""
         ordered = [entry.layer for entry in sorted(sensitivity, key=lambda entry: -entry.logits_error)]
         for kept in self._growing(ordered):
-            best = max(best, self.measure(best.method, kept), key=lambda candidate: candidate.rank)
-            if best.is_within(budget, WANTED_SHARE):
-                break
+            candidate = self.measure(best.method, kept)
+            if candidate.losses.is_safely_within(budget):
+                return candidate
+            best = max(best, candidate, key=lambda candidate: candidate.rank)
         return best
 
     def _growing(self, ordered: Sequence[str]) -> Iterator[tuple[str, ...]]:
@@ -262,15 +239,3 @@ class _Chooser:
             float_layers=float_layers,
             reduce_range=self._config.reduce_range,
         )
-
-
-def _compare(expected: Sequence[LabelsAndLogits], got: Iterator[LabelsAndLogits]) -> tuple[float, float]:
-    """Share of equal labels, and root mean square difference of the logits relative to their deviation."""
-    num_equal = num_pixels = 0
-    squares = []
-    for (labels, logits), (got_labels, got_logits) in zip(expected, got, strict=True):
-        num_equal += int(np.count_nonzero(labels == got_labels))
-        num_pixels += labels.size
-        squares.append(np.square(logits - got_logits, dtype=np.float64).mean())
-    deviation = float(np.std(np.stack([logits for _, logits in expected]), dtype=np.float64))
-    return num_equal / num_pixels, float(np.sqrt(np.mean(squares)) / deviation)

@@ -112,9 +112,9 @@ def _learn(job: _Job, before: Int8Choice, training: TrainingConfig) -> Int8Choic
     tuned, path = (job.path.with_name(f"{job.path.stem}-{part}.onnx") for part in ("tuned", "trained"))
     onnx_from_torch(learnt.frozen.network, tuned, job.facts)
     after = _choose(job, tuned, path, replace(before, ranges=learnt.ranges))
-    agreements = f"{before.label_agreement:.4%} as calibrated, {after.label_agreement:.4%} trained"
-    say(f"{job.path.name}: label agreement {agreements}")
-    if after.label_agreement <= before.label_agreement:
+    calibrated, trained = before.losses.label_agreement, after.losses.label_agreement
+    say(f"{job.path.name}: label agreement {calibrated:.4%} as calibrated, {trained:.4%} trained")
+    if trained <= calibrated:
         say("training for the integers did not help; the calibrated form is kept")
         return before
     path.replace(job.path)

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from export.gates.tally import MIN_CLASS_PIXELS, LabelledTally, Tally
+from export.gates.recalls import MIN_CLASS_PIXELS
+from export.gates.tally import LabelledTally, Tally
 from runtime.labels import IGNORE_INDEX
 
 NAMES = ("road", "car", "pole")

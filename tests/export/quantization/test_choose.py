@@ -15,7 +15,8 @@ from runtime.errors import ConfigError
 
 NUM_CLASSES = 19
 LAYER, BEFORE = "layer2.1.conv2", "layer2.1.conv1"
-ANYTHING = Int8Budget(min_label_agreement=0.0, max_logits_error=1e9)
+NO_CLASS = {"min_class_recall": 0.0, "min_rare_recall": 0.0}
+ANYTHING = Int8Budget(min_label_agreement=0.0, max_logits_error=1e9, **NO_CLASS)
 NOTHING = Int8Budget(min_label_agreement=1.0, max_logits_error=0.0)
 
 
@@ -75,15 +76,30 @@ def test_it_stays_in_float_where_the_budget_asks_for_it(
     config = Int8Config(range_method="minmax", max_float_layers=2)
     all_integer = choose_for_sensitive(tmp_path / "a.onnx", config, ANYTHING, scheme)
     assert (all_integer.quantization.float_layers, all_integer.is_within, all_integer.sensitivity) == ((), True, ())
-    wanted = 0.7 * all_integer.logits_error
-    budget = Int8Budget(min_label_agreement=0.0, max_logits_error=wanted)
+    wanted = 0.7 * all_integer.losses.logits_error
+    budget = ANYTHING.model_copy(update={"max_logits_error": wanted})
     choice = choose_for_sensitive(tmp_path / "b.onnx", config, budget, scheme)
     assert choice.is_within
     assert choice.quantization.float_layers == kept
-    assert choice.logits_error < wanted
-    assert choice.label_agreement > all_integer.label_agreement
+    assert choice.losses.logits_error < wanted
+    assert choice.losses.label_agreement > all_integer.losses.label_agreement
     weights = {tensor.name for tensor in onnx.load(tmp_path / "b.onnx").graph.initializer}
     assert {name for name in weights if name.endswith(f"{LAYER}.weight")}
+
+
+def test_class_that_loses_too_much_keeps_layers_in_float(choose_for_sensitive: Choose, tmp_path: Path) -> None:
+    config = Int8Config(range_method="minmax", max_float_layers=2)
+    before = choose_for_sensitive(tmp_path / "a.onnx", config, ANYTHING).losses.worst_recall
+    assert before is not None
+    # Half of what a class may lose is spent: within the budget, and not safely.
+    lost = (1 - before) * 1.5
+    budget = ANYTHING.model_copy(update={"min_class_recall": 1 - lost, "min_rare_recall": 1 - lost})
+    choice = choose_for_sensitive(tmp_path / "b.onnx", config, budget)
+    assert choice.quantization.float_layers == (BEFORE, LAYER)
+    assert choice.losses.worst_recall is not None
+    assert 1 - choice.losses.worst_recall <= lost / 2
+    beyond = ANYTHING.model_copy(update={"min_class_recall": 1.0, "min_rare_recall": 1.0})
+    assert not choose_for_sensitive(tmp_path / "c.onnx", config, beyond).is_within
 
 
 def test_budget_that_cannot_be_met_is_said_so_and_float_layers_stay_few(
@@ -101,11 +117,11 @@ def test_each_range_method_is_measured_and_the_best_is_taken(choose: Choose, tmp
         method: choose(tmp_path / "a.onnx", config.model_copy(update={"range_method": method}), ANYTHING)
         for method in ("minmax", "percentile", "entropy")
     }
-    best = max(of_each.values(), key=lambda choice: (choice.label_agreement, -choice.logits_error))
+    best = max(of_each.values(), key=lambda choice: (choice.losses.label_agreement, -choice.losses.logits_error))
     chosen = choose(tmp_path / "b.onnx", config, ANYTHING)
     assert chosen.quantization == best.quantization
     assert chosen.quantization.float_layers == ("stem.0",)
-    assert len({choice.logits_error for choice in of_each.values()}) == 3
+    assert len({choice.losses.logits_error for choice in of_each.values()}) == 3
 
 
 def test_given_ranges_replace_calibrated_ones(choose: Choose, tmp_path: Path) -> None:
@@ -153,5 +169,5 @@ def test_quantization_says_which_frames_calibrated(choose: Choose, tmp_path: Pat
     assert choice.quantization.num_calibration_frames == len(frames) == 4
     assert choice.quantization.calibration_sha256 == hash_of(frames)
     assert not set(frames.indices) & set(choose.sets.gate.indices + choose.sets.choice.indices)
-    assert 0 < choice.label_agreement <= 1
-    assert np.isfinite(choice.logits_error)
+    assert 0 < choice.losses.label_agreement <= 1
+    assert np.isfinite(choice.losses.logits_error)
