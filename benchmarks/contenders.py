@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from benchmarks.config import BenchmarksConfig
+from export.frozen import Frozen
 from runtime.bundle.manifest import Manifest
 from runtime.command import progress
 from runtime.errors import CheckpointError, ConfigError
@@ -27,6 +28,7 @@ __all__ = [
     "NotRun",
     "Segment",
     "Timed",
+    "load_frozen",
     "open_pytorch",
     "read_frames",
     "require_same_network",
@@ -110,6 +112,19 @@ def read_frames(config: FramesConfig, manifest: Manifest) -> tuple[tuple[str, ..
     return names, frames
 
 
+def load_frozen(config: BenchmarksConfig, manifest: Manifest) -> Frozen:
+    """The deploy graph of the checkpoint, for the frames of the bundle and at the size its network sees.
+
+    Raises:
+        CheckpointError: the network file cannot be used.
+    """
+    network, spec = load_network(config.checkpoint, factory=config.factory)
+    spec = spec.seen_at((manifest.network_height, manifest.network_width))
+    graph = spec.frame_network(network, manifest.frame_hw)
+    graph.eval().requires_grad_(False)
+    return Frozen(graph, spec)
+
+
 def open_pytorch(config: BenchmarksConfig, manifest: Manifest) -> Timed:
     """The deploy graph of the checkpoint in PyTorch eager mode, float32, channels last, without gradients.
 
@@ -117,9 +132,7 @@ def open_pytorch(config: BenchmarksConfig, manifest: Manifest) -> Timed:
         CheckpointError: the network file cannot be used.
     """
     start_ns = time.perf_counter_ns()
-    network, spec = load_network(config.checkpoint, factory=config.factory)
-    graph = spec.frame_network(network, manifest.frame_hw)
-    graph = Compute(torch.device("cpu"), "fp32").place(graph)
+    graph = Compute(torch.device("cpu"), "fp32").place(load_frozen(config, manifest).network)
     load_ns = time.perf_counter_ns() - start_ns
 
     def segment(frame: Frame) -> Frame:

@@ -11,21 +11,28 @@ import numpy as np
 import torch
 
 from benchmarks.config import BenchmarksConfig
-from benchmarks.contenders import PYTORCH, SCENARIO, NotRun, open_pytorch, read_frames, require_same_network, warm_up
+from benchmarks.contenders import (
+    PYTORCH,
+    SCENARIO,
+    NotRun,
+    load_frozen,
+    open_pytorch,
+    read_frames,
+    require_same_network,
+    warm_up,
+)
 from benchmarks.document import LadderDocument, LadderRow
 from benchmarks.environment import describe_environment
 from benchmarks.ladder_page import ladder_page, ladder_text
 from benchmarks.rungs import Rung, engines_here, open_rung, rungs_of
 from benchmarks.samples import percentiles_ms
 from benchmarks.turns import Contender, count_truth, open_test, run_rounds
-from export.frozen import Frozen
 from runtime.bundle.manifest import MANIFEST_NAME, Manifest
 from runtime.bundle.opening import read_manifest
 from runtime.command import progress, say
 from runtime.errors import BackendError, GateError
 from runtime.files import sha256_of, writable_folder, write_json, write_text
 from runtime.metrics import ConfusionMatrix
-from training.checkpoint import load_network
 
 __all__ = ["DOCUMENT_NAME", "PAGE_NAME", "measure_ladder"]
 
@@ -100,8 +107,7 @@ def measure_ladder(config: BenchmarksConfig) -> dict[str, Any]:
 def _open_rungs(
     config: BenchmarksConfig, manifest: Manifest, rungs: Sequence[Rung], stack: ExitStack
 ) -> list[tuple[Rung, _Opened]]:
-    network, spec = load_network(config.checkpoint, factory=config.factory)
-    frozen = Frozen(spec.frame_network(network, manifest.frame_hw), spec)
+    frozen = load_frozen(config, manifest)
 
     def open_one(rung: Rung) -> _Opened:
         try:

@@ -147,6 +147,9 @@ class ExportConfig(StrictModel):
     """Spread evenly over `test`."""
     frame_hw: tuple[PositiveInt, PositiveInt] | None = None
     """Height and width of the camera's frames; None takes those of the first frame."""
+    network_hw: tuple[PositiveInt, PositiveInt] | None = None
+    """Height and width the network sees in the vehicle; None takes those of the checkpoint. Fewer pixels cost less and
+    show less: what a size is worth is for `test` and `benchmarks choose` to say."""
     artefacts: tuple[ArtefactName, ...] = Field(default=("fp32.onnx", "fp32.torchscript"), min_length=1)
     num_gate_frames: PositiveInt = 20
     """Frames on which every artefact is compared with PyTorch."""

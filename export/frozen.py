@@ -6,6 +6,7 @@ from export.config import ExportConfig
 from runtime.errors import ConfigError
 from training.checkpoint import NetworkSpec, load_network
 from training.frame_network import FrameNetwork
+from training.networks.probe import require_multiple
 
 __all__ = ["Frozen", "freeze"]
 
@@ -23,9 +24,12 @@ def freeze(config: ExportConfig, frame_hw: tuple[int, int]) -> Frozen:
 
     Raises:
         CheckpointError: the network file cannot be used.
-        ConfigError: the frames are too large for the size the network sees.
+        ConfigError: the frames are too large for the size the network sees, or it cannot see that size.
     """
     network, spec = load_network(config.checkpoint, factory=config.factory)
+    if config.network_hw is not None:
+        require_multiple(network, "export.network_hw", config.network_hw)
+        spec = spec.seen_at(config.network_hw)
     try:
         frame_network = spec.frame_network(network, frame_hw)
     except ValueError as error:

@@ -59,6 +59,10 @@ class NetworkSpec(StrictModel):
         """The same spec that tells more of where the network came from."""
         return self.model_copy(update={"provenance": {**self.provenance, **found}})
 
+    def seen_at(self, network_hw: tuple[int, int]) -> "NetworkSpec":
+        """The same spec of a network that sees frames at another height and width; its weights fit any."""
+        return self.model_copy(update={"model": self.model.model_copy(update={"network_hw": network_hw})})
+
     def build(self, *, imagenet: bool = False) -> SegmentationNetwork:
         """The network with fresh weights."""
         return build_network(self.model, self.space.num_classes, imagenet=imagenet)

@@ -18,6 +18,7 @@ from benchmarks.contenders import (
     Frame,
     NotRun,
     Timed,
+    load_frozen,
     open_pytorch,
     read_frames,
     require_same_network,
@@ -42,7 +43,7 @@ from runtime.command import progress, say
 from runtime.errors import ConfigError, GateError
 from runtime.files import sha256_of, writable_folder, write_json, write_text
 from runtime.metrics import ConfusionMatrix
-from training.checkpoint import NetworkSpec, load_network
+from training.checkpoint import NetworkSpec
 
 __all__ = ["DOCUMENT_NAME", "measure_peers"]
 
@@ -137,9 +138,8 @@ def _run(
         stack.callback(torch.set_num_threads, torch.get_num_threads())
         torch.set_num_threads(threads)
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="iapc-peers-")))
-        network, spec = load_network(config.checkpoint, factory=config.factory)
-        graph = spec.frame_network(network, manifest.frame_hw)
-        graph.eval().requires_grad_(False)
+        frozen = load_frozen(config, manifest)
+        graph, spec = frozen.network, frozen.spec
         given = Given(graph, spec, threads, scratch)
         work, peak = count_work(graph), measure_peak(threads)
         app_s = config.peers.benchmark_app_s

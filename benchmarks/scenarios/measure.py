@@ -9,7 +9,7 @@ from typing import Any, assert_never
 import torch
 
 from benchmarks.config import BenchmarksConfig
-from benchmarks.contenders import Frame, read_frames, require_same_network
+from benchmarks.contenders import Frame, load_frozen, read_frames, require_same_network
 from benchmarks.environment import describe_environment
 from benchmarks.loop.config import LoopBenchmarkConfig
 from benchmarks.loop.start import measure_start
@@ -32,7 +32,6 @@ from runtime.command import announce, say
 from runtime.errors import GateError
 from runtime.files import sha256_of, writable_folder, write_json, write_text
 from runtime.race.contenders import title_of
-from training.checkpoint import load_network
 from training.device import Compute
 from training.frame_network import FrameNetwork
 
@@ -112,9 +111,7 @@ def _peer(config: BenchmarksConfig, manifest: Manifest) -> FrameNetwork | None:
     if "offline" not in options.chosen or not options.offline.batch_sizes:
         return None
     require_same_network(config, manifest)
-    network, spec = load_network(config.checkpoint, factory=config.factory)
-    graph = spec.frame_network(network, manifest.frame_hw)
-    return Compute(torch.device("cpu"), "fp32").place(graph)
+    return Compute(torch.device("cpu"), "fp32").place(load_frozen(config, manifest).network)
 
 
 def _measure(

@@ -11,6 +11,7 @@ import yaml
 
 from benchmarks.__main__ import main
 from benchmarks.config import BenchmarksConfig
+from benchmarks.contenders import load_frozen
 from benchmarks.ladder import measure_ladder
 from benchmarks.rungs import Engines, rungs_of
 from runtime.bundle.opening import read_manifest
@@ -45,6 +46,15 @@ def short_run(exported: Exported, frames: StreetsConfig, output: Path, **values:
 @pytest.fixture
 def config(exported: Exported, street_frames: StreetsConfig, tmp_path: Path) -> BenchmarksConfig:
     return short_run(exported, street_frames, tmp_path / "output", num_rounds=2)
+
+
+def test_the_reference_sees_what_the_bundle_sees(config: BenchmarksConfig) -> None:
+    manifest = read_manifest(config.bundle)
+    smaller = manifest.model_copy(update={"network_height": 32, "network_width": 48})
+    for given in (manifest, smaller):
+        frozen = load_frozen(config, given)
+        expected = (given.network_height, given.network_width)
+        assert frozen.network.network_hw == frozen.spec.network_hw == expected
 
 
 class Measured(NamedTuple):
