@@ -14,7 +14,7 @@ from runtime.command import say
 from runtime.files import writable_folder
 from training.checkpoint import NetworkSpec, read_network, save_network
 from training.config import AdaptationConfig, TrainingConfig
-from training.data.open import open_labelled_frames
+from training.data.open import described, open_labelled_frames
 from training.device import Compute, choose_compute
 from training.distributed import ALONE, World
 from training.labels.rounds import rounds_of
@@ -87,6 +87,7 @@ def adapt(config: TrainingConfig, *, prepared_in: Path | None = None, world: Wor
         settings=mark,
         seed=config.seed,
         source_sha256=source.sha256,
+        target_frames=described(config.target.adapt, prepared.frames),
         adaptation=config.adaptation.model_dump(mode="json"),
         lost_classes=[],
         is_vetoed=False,

@@ -14,7 +14,7 @@ from runtime.files import sha256_of, writable_folder, write_json
 from training.checkpoint import NetworkSpec, load_network, read_network, save_network
 from training.config import GivenSource, TrainedSource, TrainingConfig
 from training.data.config import FramesConfig
-from training.data.open import open_labelled_frames
+from training.data.open import described, open_labelled_frames
 from training.device import Compute, choose_compute
 from training.distributed import ALONE, World
 from training.evaluate import evaluate
@@ -143,7 +143,7 @@ def train_source(config: TrainingConfig, *, world: World = ALONE) -> dict[str, A
         label_space=config.label_space,
         provenance={"made_by": "train-source", "settings": fingerprint(settings, compute), "seed": config.seed},
     )
-    if path.exists() and read_network(path)[1].provenance == spec.provenance:
+    if path.exists() and read_network(path)[1].provenance.get("settings") == spec.provenance["settings"]:
         say(f"source network is already trained: {path}")
     else:
         folder = writable_folder(config.output / "source" / str(spec.provenance["settings"]))
@@ -187,7 +187,7 @@ def _train(config: TrainingConfig, source: TrainedSource, spec: NetworkSpec, fol
         compute.move,
     )
     if compute.world.is_first:
-        save_network(source_path(config), network, spec)
+        save_network(source_path(config), network, spec.with_provenance(source_frames=described(source.frames, frames)))
         run.state_path.unlink()
     compute.world.wait()
 

@@ -9,6 +9,7 @@ __all__ = ["data_statement"]
 
 # Where frames lie is nobody's business who reads the statement.
 PLACES = {"root", "path", "folder"}
+NUMBER = "num_frames"
 
 
 def data_statement(manifest: Manifest, *, name: str, manifest_sha256: str) -> str:
@@ -38,8 +39,8 @@ def _frames(manifest: Manifest) -> str:
     calibrated = {one.quantization.num_calibration_frames for one in manifest.artefacts if one.quantization}
     hashes = {one.quantization.calibration_sha256 for one in manifest.artefacts if one.quantization}
     rows = [
-        ("source network was trained on", None, None),
-        ("network was adapted on, without labels", None, None),
+        ("source network was trained on", *_recorded(manifest, "source_frames")),
+        ("network was adapted on, without labels", *_recorded(manifest, "target_frames")),
         ("export, without labels", _set(value_at({"export": export}, "export", "frames")), None),
         ("- artefacts were compared on", None, _numbers(counted)),
         ("- INT8 was calibrated on", ", ".join(sorted(hashes)) or None, _numbers(calibrated)),
@@ -47,6 +48,12 @@ def _frames(manifest: Manifest) -> str:
         ("labelled, for mIoU alone", _set(value_at({"export": export}, "export", "test")), _labelled(manifest)),
     ]
     return "## Frames\n\n" + table(("used for", "which (INT8: SHA-256 of the frames)", "how many"), rows)
+
+
+def _recorded(manifest: Manifest, key: str) -> tuple[str | None, object]:
+    """What training wrote into the network's file, and how many frames that were."""
+    frames = value_at(manifest.provenance, "training", key)
+    return (None, None) if not isinstance(frames, Mapping) else (_set(frames), frames.get(NUMBER))
 
 
 def _labelled(manifest: Manifest) -> object:
@@ -59,7 +66,10 @@ def _labelled(manifest: Manifest) -> object:
 def _set(frames: object) -> str | None:
     if not isinstance(frames, Mapping):
         return None
-    return ", ".join(f"{key} {value}" for key, value in frames.items() if key not in PLACES and value not in (None, []))
+    left_out = {*PLACES, NUMBER}
+    return ", ".join(
+        f"{key} {value}" for key, value in frames.items() if key not in left_out and value not in (None, [])
+    )
 
 
 def _numbers(values: set[int]) -> str | None:

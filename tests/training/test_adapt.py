@@ -110,6 +110,8 @@ def test_adapted_network_is_written_with_where_it_came_from(whole: Path, world: 
     told = spec.provenance
     assert (told["made_by"], told["seed"]) == ("adapt", 0)
     assert told["source_sha256"] == sha256_of(world / "source.safetensors")
+    assert told["target_frames"]["layout"] == "folder"
+    assert told["target_frames"]["num_frames"] > 1
     assert str(told["statistics_share"]) in told["shares_tried"]
     assert told["scores_before"].keys() == told["scores_after"].keys() >= {"entropy", "mirror_agreement"}
     assert leftovers(whole) == []

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import assert_never
+from typing import Any, assert_never
 
 from runtime.errors import ConfigError
 from runtime.labels import LabelSpace, id_table
@@ -35,7 +35,7 @@ from training.data.layouts import (
 )
 from training.data.street_frames import LabelledStreetFrames, StreetFrames
 
-__all__ = ["label_names", "open_frames", "open_labelled_frames"]
+__all__ = ["described", "label_names", "open_frames", "open_labelled_frames"]
 
 
 def open_frames(config: FramesConfig) -> Frames:
@@ -45,6 +45,11 @@ def open_frames(config: FramesConfig) -> Frames:
         DataError: the data set is not where the config says, or holds no frame.
     """
     return _streets(config) if isinstance(config, StreetsConfig) else without(_images(config), config.exclude)
+
+
+def described(config: FramesConfig, frames: Frames) -> dict[str, Any]:
+    """Which frames, and how many they are, for the file of a network that learnt from them."""
+    return {**config.model_dump(mode="json"), "num_frames": len(frames)}
 
 
 def open_labelled_frames(

@@ -29,6 +29,8 @@ PROVENANCE = {
         "is_vetoed": False,
         "scores_before": {"entropy": 0.5249},
         "scores_after": {"entropy": 0.4417},
+        "source_frames": {"layout": "gta5", "root": "/secret/games", "num_frames": 24966},
+        "target_frames": {"layout": "cityscapes", "root": "/secret/fleet", "split": "train", "num_frames": 2975},
     },
     "adaptation": {"method": {"name": "iapc"}, "iterations": 300},
     "versions": {"torch": "2.14.1"},
@@ -138,6 +140,8 @@ def test_budgets_are_those_of_what_is_in_the_bundle(bundle: Path) -> None:
 
 def test_statement_counts_frames_and_tells_no_place(bundle: Path) -> None:
     page = statement_of(write(bundle))
+    assert row(page, "source network was trained on")[1:] == ["layout gta5", "24966"]
+    assert row(page, "network was adapted on, without labels")[1:] == ["layout cityscapes, split train", "2975"]
     assert row(page, "export, without labels")[1] == "layout folder"
     assert row(page, "labelled, for mIoU alone")[1:] == ["layout camvid, split dusk", "at most 31"]
     assert row(page, "- artefacts were compared on")[2] == "20"
@@ -153,7 +157,8 @@ def test_what_the_manifest_does_not_tell_is_not_recorded(bundle: Path) -> None:
     for title in ("adapted checkpoint, SHA-256", "method", "revision of the code", "versions", "kind of network"):
         assert row(page, title)[1] == NOT_RECORDED
     assert "It is not recorded that it was adapted" in page
-    assert row(statement, "export, without labels")[1:] == [NOT_RECORDED, NOT_RECORDED]
+    for title in ("source network was trained on", "export, without labels"):
+        assert row(statement, title)[1:] == [NOT_RECORDED, NOT_RECORDED]
 
 
 def test_no_labelled_set_is_no_accuracy(bundle: Path) -> None:
