@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFont
 
 from runtime.images import write_png
 from runtime.labels import IGNORE_INDEX, LabelSpace
@@ -19,7 +19,7 @@ from training.networks.network import SegmentationNetwork
 __all__ = ["colour_labels", "write_comparison", "write_contact_sheet"]
 
 GAP = 4
-CAPTION_HEIGHT = 16
+CAPTION_HEIGHT, CAPTION_SIZE = 24, 16
 CELL_WIDTH = 640
 """A sheet of full frames would be a hundred megabytes."""
 COMPARED_FRAMES = 5
@@ -75,9 +75,9 @@ def _grid(captions: Sequence[str], rows: Sequence[Sequence[NDArray[np.uint8] | N
     row_height = max(height for height, _ in shapes) + GAP
     size = (lefts[-1] - GAP, CAPTION_HEIGHT + len(rows) * row_height - GAP)
     sheet = Image.new("RGB", size, color=(255, 255, 255))
-    draw = ImageDraw.Draw(sheet)
+    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(CAPTION_SIZE)
     for column, caption in enumerate(captions):
-        draw.text((lefts[column] + 2, 2), caption, fill=(0, 0, 0))
+        draw.text((lefts[column] + 2, 2), caption, fill=(0, 0, 0), font=font)
         for row, cells in enumerate(rows):
             picture, (height, width) = cells[column], shapes[column]
             if picture is not None:

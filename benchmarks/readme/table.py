@@ -75,13 +75,13 @@ def _cells(data: DataFigures, title: str, figures: MethodFigures) -> tuple[str, 
     row = data.rows.get(title)
     if row is None:
         return ABSENT, ABSENT
-    return _told(row.miou, 1) + _seeds_left(row, figures.seeds), _told(row.recovered, 0, unit=" %")
+    return _told(row.miou, 1) + _seeds_left(row, figures.seeds), _told(row.recovered, 0, unit="\u00a0%")
 
 
 def _told(figure: Figure, digits: int, *, unit: str = "") -> str:
     if figure.mean is None:
         return ABSENT
-    spread = "" if figure.spread is None else f" ± {number(figure.spread, digits)}"
+    spread = "" if figure.spread is None else f"\u00a0±\u00a0{number(figure.spread, digits)}"
     return f"{number(figure.mean, digits)}{spread}{unit}"
 
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from training.__main__ import main
+from training.pictures import CAPTION_HEIGHT
 
 HW = (32, 64)
 SCHEDULE: dict[str, Any] = {
@@ -114,10 +115,10 @@ def test_contact_sheet_shows_every_set_and_the_labels_of_the_labelled(settings: 
     check(settings)
     sheet = np.asarray(Image.open(tmp_path / "out/preview.png"))
     # Five columns of 64 pixels with gaps of 4; four rows of 32 below the captions, the last for the source alone.
-    assert sheet.shape == (16 + 4 * 36 - 4, 5 * 68 - 4, 3)
-    assert sheet[16 + 20, 68 + 10].tolist() == [128, 64, 128]
-    assert sheet[16 + 10, 4 * 68 + 10].tolist() == [0, 0, 142]
-    assert sheet[16 + 3 * 36 + 10, 4 * 68 + 10].tolist() == [255, 255, 255]
+    assert sheet.shape == (CAPTION_HEIGHT + 4 * 36 - 4, 5 * 68 - 4, 3)
+    assert sheet[CAPTION_HEIGHT + 20, 68 + 10].tolist() == [128, 64, 128]
+    assert sheet[CAPTION_HEIGHT + 10, 4 * 68 + 10].tolist() == [0, 0, 142]
+    assert sheet[CAPTION_HEIGHT + 3 * 36 + 10, 4 * 68 + 10].tolist() == [255, 255, 255]
 
 
 def test_wide_frames_are_shown_smaller(settings: dict[str, Any], tmp_path: Path) -> None:
@@ -127,7 +128,7 @@ def test_wide_frames_are_shown_smaller(settings: dict[str, Any], tmp_path: Path)
     settings["source"] = {"kind": "checkpoint", "path": "none"}
     settings["target"] = {"adapt": {"layout": "folder", "root": str(tmp_path / "wide")}}
     check(settings)
-    assert np.asarray(Image.open(tmp_path / "out/preview.png")).shape == (16 + 2 * 324 - 4, 640, 3)
+    assert np.asarray(Image.open(tmp_path / "out/preview.png")).shape == (CAPTION_HEIGHT + 2 * 324 - 4, 640, 3)
 
 
 def test_limit_looks_at_frames_evenly_spread(settings: dict[str, Any], tmp_path: Path) -> None:

@@ -140,12 +140,14 @@ def test_page_says_what_the_committed_figures_say(page: str, table: str, make: A
 
 
 def test_mean_spread_and_share_of_the_way_to_the_oracle() -> None:
-    assert "| **IAPC+** | 30.0 ± 0.5 | 50 % | 30.0 ± 0.5 | 50 % |" in lines(document((0, 1, 2), {}))
+    assert "| **IAPC+** | 30.0\u00a0±\u00a00.5 | 50\u00a0% | 30.0\u00a0±\u00a00.5 | 50\u00a0% |" in lines(
+        document((0, 1, 2), {})
+    )
 
 
 def test_a_single_seed_has_no_spread() -> None:
     found = lines(document((4,), {}))
-    assert "| **IAPC+** | 30.0 | 50 % | 30.0 | 50 % |" in found
+    assert "| **IAPC+** | 30.0 | 50\u00a0% | 30.0 | 50\u00a0% |" in found
     assert any("over adaptation seeds 4;" in line for line in found)
 
 
@@ -164,7 +166,7 @@ def test_a_method_that_needs_source_frames_is_never_the_best_other() -> None:
 def test_a_seed_that_is_missing_is_told() -> None:
     found = document((0, 1), {})
     found["data"]["streets"]["tables"]["methods"][0]["rows"][0] = row("IAPC+", {1: 29.0})
-    assert "| **IAPC+** | 29.0 (seed 1) | 50 % | 29.0 (seed 1) | 50 % |" in lines(found)
+    assert "| **IAPC+** | 29.0 (seed 1) | 50\u00a0% | 29.0 (seed 1) | 50\u00a0% |" in lines(found)
 
 
 def test_what_is_significant_is_counted() -> None:
