@@ -11,7 +11,7 @@ import torch
 
 from benchmarks.config import BenchmarksConfig
 from benchmarks.contenders import SCENARIO, Frame, read_frames, require_same_network
-from benchmarks.environment import describe_environment
+from benchmarks.environment import Environment, describe_environment
 from benchmarks.tune.document import TuneDocument, TuneRow
 from benchmarks.tune.judge import Variant, bases_of, best_of, by_median, finalists_of, trial_of, verdict_of
 from benchmarks.tune.options import thread_counts, variants_of
@@ -36,6 +36,8 @@ from runtime.settings import RuntimeConfig
 __all__ = ["DOCUMENT_NAME", "Runs", "measure_tune", "run_all"]
 
 DOCUMENT_NAME, PAGE_NAME, PICTURE_NAME = "tune.json", "tune.md", "tune.png"
+# Load average from which there was more than this command's own start.
+BUSY = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +93,7 @@ def measure_tune(config: BenchmarksConfig) -> dict[str, Any]:
         best=None if runs.best is None else runs.best.setting.name,
         speedup=None if runs.best is None else runs.best.ratio_to(runs.default),
         runtime_yaml=None if runs.best is None else runs.best.setting.runtime_yaml,
-        notes=tuple(_notes(refusals, chosen, runs)),
+        notes=tuple(_notes(refusals, chosen, runs, environment)),
         num_rounds=config.num_rounds,
         num_compared=len(shown),
         manifest_sha256=sha256_of(config.bundle / MANIFEST_NAME),
@@ -212,12 +214,17 @@ def _told(refusal: Refusal) -> str:
     return f"{artefact}{title_of(refusal.backend)}: {' '.join(refusal.reason.split())}"
 
 
-def _notes(refusals: Sequence[Refusal], chosen: Setting, runs: Runs) -> Iterator[str]:
+def _notes(refusals: Sequence[Refusal], chosen: Setting, runs: Runs, environment: Environment) -> Iterator[str]:
     yield from (f"Not tried: {_told(refusal)}." for refusal in refusals)
     if runs.default is not None and trial_of(by_median(runs.pairs), chosen) is None:
         yield (
             f"The runtime would choose {chosen.name} by itself (backend.provider: auto), which has no score here; the "
             "default is the fastest that has one."
+        )
+    if environment.load_average is not None and environment.load_average >= BUSY:
+        yield (
+            f"This machine was busy before the run: {environment.load_average} processes wanted a core, and times and "
+            "intervals have grown by that; run it again when it is quiet, or as busy as it will be in use."
         )
 
 

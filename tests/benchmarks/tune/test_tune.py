@@ -234,3 +234,12 @@ def test_nothing_is_varied_where_no_pair_has_a_score(run_fakes: Any) -> None:
     assert runs.best is None
     assert not runs.options
     assert len(fakes.opened) == 2
+
+
+def test_a_busy_machine_is_told_of(
+    exported: Exported, street_frames: StreetsConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.getloadavg", lambda: (3.5, 0.0, 0.0))
+    tune = {"artefacts": ("fp32.onnx",), "threads": (1,)}
+    figures = measure_tune(short_run(exported, street_frames, tmp_path / "out", num_rounds=1, tune=tune))
+    assert "busy before the run: 3.5 processes wanted a core" in Path(figures["page"]).read_text()
