@@ -18,7 +18,7 @@ TOOLS := build/tools
 SBOM := $(TOOLS)/bin/cyclonedx-py environment --pyproject pyproject.toml --spec-version 1.6 --output-reproducible
 
 .DEFAULT_GOAL := help
-.PHONY: help setup adapt export serve bench peers scenarios ladder test check report check-data preview methods readme docs sbom clean
+.PHONY: help setup adapt export serve bench peers tune scenarios ladder test check report check-data preview methods readme docs sbom clean
 
 help: ## print this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -55,6 +55,9 @@ bench: $(READY) ## latency of the bundle against PyTorch eager, in the same run
 
 peers: $(READY) ## the bundle against what people use instead, and the floor of this machine
 	$(PY) -m benchmarks peers $(CONFIG) $(SET)
+
+tune: $(READY) ## the artefact, engine and options that serve the bundle soonest here, and the lines for the run file
+	$(PY) -m benchmarks tune $(CONFIG) $(SET)
 
 scenarios: $(READY) ## the bundle as it is used: stream, batch, cameras, second load, start, pause; some ten minutes
 	$(PY) -m benchmarks scenarios $(CONFIG) $(SET)

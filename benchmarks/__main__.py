@@ -19,6 +19,7 @@ from benchmarks.peers.measure import measure_peers
 from benchmarks.readme.write import SOURCES, write_readme
 from benchmarks.report.write import write_report
 from benchmarks.scenarios.measure import measure_scenarios
+from benchmarks.tune.measure import measure_tune
 from runtime.command import add_config_arguments, run_command
 from runtime.config import load_config
 from runtime.files import writable_folder, write_text
@@ -29,6 +30,8 @@ COMMANDS = {
     "ladder": "size, label agreement, mIoU and latency of every artefact of the bundle in every engine that runs here",
     "peers": "the bundle against PyTorch, torch.compile, TorchScript, ONNX Runtime and OpenVINO as commonly used, from "
     "a decoded frame to its label map, each beside the floor that this machine sets",
+    "tune": "which artefact, engine and engine options serve the bundle soonest on this machine, what each option "
+    "brings against the default and costs the cores, and the `runtime` section that asks for the best",
     "choose": "of all that `ladder` measured, the most accurate within a budget of milliseconds; needs no CONFIG",
     "loop": "what the runtime's loop adds to its engine in time and memory, and how long it takes until it is ready",
     "soak": "the loop under a camera faster than its engine, for half an hour: age, memory, drops",
@@ -94,6 +97,8 @@ def _run(command: str, path: Path | None, overrides: list[str]) -> Mapping[str, 
             return measure_ladder(config)
         case "peers":
             return measure_peers(config)
+        case "tune":
+            return measure_tune(config)
         case "loop":
             return measure_loop(config)
         case "soak":

@@ -10,6 +10,7 @@ from benchmarks.loop.config import LoopBenchmarkConfig
 from benchmarks.methods.config import MethodsConfig
 from benchmarks.peers.config import PeersConfig
 from benchmarks.scenarios.config import ScenariosConfig
+from benchmarks.tune.config import TuneConfig
 from runtime.config import StrictModel
 from runtime.drift.config import DriftConfig
 from training.data.config import FramesConfig
@@ -68,7 +69,7 @@ class SectionConfig(StepBenchmarksConfig):
     num_queries: PositiveInt = 700
     """Timed frames of each contender of `latency`, and of one stream of `scenarios`; p99 needs 662, p99.9 6636."""
     num_rounds: PositiveInt = 64
-    """Timed frames of each contender of `ladder` and `peers`; p90 needs 64 of them."""
+    """Timed frames of each contender of `ladder`, `peers` and each run of `tune`; p90 needs 64 of them."""
     warmup: PositiveInt = 20
     """Frames of each contender before the first timed one."""
     threads: PositiveInt | None = None
@@ -76,6 +77,7 @@ class SectionConfig(StepBenchmarksConfig):
     loop: LoopBenchmarkConfig = LoopBenchmarkConfig()
     peers: PeersConfig = PeersConfig()
     scenarios: ScenariosConfig = ScenariosConfig()
+    tune: TuneConfig = TuneConfig()
 
 
 class BenchmarksConfig(SectionConfig):

@@ -149,18 +149,14 @@ def _rows(config: BenchmarksConfig, reference: Contender, rungs: Sequence[tuple[
         elif isinstance(opened, _Refused):
             yield row.model_copy(update={"refusal": opened.reason})
         elif rung.name not in scored:
-            update = {"label_agreement": opened.agreement, "refusal": _refusal(rung, opened.agreement)}
+            refusal = rung.promise.broken_by(opened.agreement)
+            update = {"label_agreement": opened.agreement, "refusal": refusal}
             yield row.model_copy(update=update)
         else:
             figures = _latency(opened, baselines.get(rung.family), onnxruntime)
             change = None if opened.miou is None or reference.miou is None else opened.miou - reference.miou
             measured = {"label_agreement": opened.agreement, "miou": opened.miou, "miou_change": change}
             yield row.model_copy(update={**measured, **figures})
-
-
-def _refusal(rung: Rung, agreement: float) -> str:
-    recorded = "nothing" if rung.recorded is None else f"{rung.recorded:.6f}"
-    return f"label agreement {agreement:.6f}, expected at least {rung.floor:.6f} (the manifest has {recorded})"
 
 
 def _latency(contender: Contender, baseline: Contender | None, onnxruntime: Contender | None) -> dict[str, Any]:

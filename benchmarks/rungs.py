@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import assert_never
+from typing import NamedTuple, assert_never
 
 import torch
 
@@ -31,7 +31,16 @@ from runtime.errors import BackendError
 from runtime.segmenter import Segmenter
 from runtime.settings import RuntimeConfig
 
-__all__ = ["Engines", "Rung", "engines_here", "open_rung", "rungs_of"]
+__all__ = [
+    "Engines",
+    "Promise",
+    "Rung",
+    "engines_here",
+    "open_rung",
+    "promise_of",
+    "recorded_engine",
+    "rungs_of",
+]
 
 LIBRARIES = {"tensorrt": "TensorRT", "tensorrt_rtx": "TensorRT-RTX"}
 
@@ -42,6 +51,20 @@ class Engines:
 
     backends: tuple[BackendConfig, ...]
     notes: tuple[str, ...]
+
+
+class Promise(NamedTuple):
+    """Label agreement with PyTorch: what the manifest has, None where nothing, and the least on other frames."""
+
+    recorded: float | None
+    floor: float
+
+    def broken_by(self, agreement: float) -> str | None:
+        """Why a label agreement is too small; None where it is not."""
+        if agreement >= self.floor:
+            return None
+        recorded = "nothing" if self.recorded is None else f"{self.recorded:.6f}"
+        return f"label agreement {agreement:.6f}, expected at least {self.floor:.6f} (the manifest has {recorded})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +88,11 @@ class Rung:
     def name(self) -> str:
         """For people: artefact and engine."""
         return f"{self.artefact.file} in {self.engine}"
+
+    @property
+    def promise(self) -> Promise:
+        """What its labels owe."""
+        return Promise(self.recorded, self.floor)
 
     @property
     def is_baseline(self) -> bool:
@@ -94,6 +122,32 @@ def engines_here(threads: int) -> Engines:
 def rungs_of(manifest: Manifest, engines: Engines) -> list[Rung]:
     """Every artefact with every engine for it; one that none runs has a single rung that says why."""
     return [rung for artefact in manifest.artefacts for rung in _rungs_of(artefact, engines.backends)]
+
+
+def promise_of(artefact: Artefact, recorded_as: str, backend: BackendConfig | None = None) -> Promise:
+    """What an artefact has to do on frames other than the gate's.
+
+    The manifest speaks of the gate's frames and these are others, so half as many pixels again may differ as there.
+    Where it does not speak of this engine, it must do as well as the worst of those it names; an artefact that has
+    never been run must do what its precision must do at export.
+
+    Args:
+        artefact: what is served.
+        recorded_as: the engine's name in the manifest.
+        backend: the engine; None stands for one that computes in the artefact's own precision.
+    """
+    agreements = {parity.engine: parity.label_agreement for parity in artefact.parity}
+    if not agreements:
+        return Promise(None, Budgets().of(artefact.precision).min_label_agreement)
+    recorded = agreements.get(recorded_as, min(agreements.values()))
+    return Promise(recorded, recorded - max(agreement_margin(artefact, backend), (1.0 - recorded) / 2))
+
+
+def recorded_engine(artefact: Artefact, backend: BackendConfig) -> str:
+    """An engine's name in a manifest."""
+    if artefact.engine is not None:
+        return artefact.engine.library
+    return "openvino" if isinstance(backend, OpenVinoConfig) else "onnxruntime"
 
 
 def open_rung(rung: Rung, bundle: Path, frozen: Frozen, stack: ExitStack) -> Timed | NotRun:
@@ -139,8 +193,7 @@ def _onnx_rungs(artefact: Artefact, backends: Sequence[BackendConfig]) -> Iterat
         engine, family = _engine_and_family(backend)
         reason = why_not_served(artefact, backend) or _why_not_measured(artefact, backend)
         if reason is None:
-            name = "openvino" if isinstance(backend, OpenVinoConfig) else "onnxruntime"
-            yield _rung(artefact, engine, family, name, backend)
+            yield _rung(artefact, engine, family, recorded_engine(artefact, backend), backend)
         else:
             reasons.append(f"{engine}: {reason}")
     if len(reasons) == len(backends):
@@ -170,18 +223,9 @@ def _why_not_measured(artefact: Artefact, backend: BackendConfig) -> str | None:
 
 
 def _rung(artefact: Artefact, engine: str, family: str, recorded_as: str, backend: BackendConfig | None = None) -> Rung:
-    """A rung that is to be run, with the agreement it must reach.
-
-    The manifest speaks of the gate's frames and these are others, so half as many pixels again may differ as there.
-    Where it does not speak of this engine, it must do as well as the worst of those it names; an artefact that has
-    never been run must do what its precision must do at export.
-    """
-    agreements = {parity.engine: parity.label_agreement for parity in artefact.parity}
-    if not agreements:
-        return Rung(artefact, engine, family, None, Budgets().of(artefact.precision).min_label_agreement, backend)
-    recorded = agreements.get(recorded_as, min(agreements.values()))
-    margin = max(agreement_margin(artefact, backend), (1.0 - recorded) / 2)
-    return Rung(artefact, engine, family, recorded, recorded - margin, backend)
+    """A rung that is to be run, with the agreement it must reach."""
+    promise = promise_of(artefact, recorded_as, backend)
+    return Rung(artefact, engine, family, promise.recorded, promise.floor, backend)
 
 
 def _open_served(artefact: Artefact, backend: BackendConfig, bundle: Path, stack: ExitStack) -> Segment:
