@@ -1,9 +1,9 @@
 """Runs beside each other as tables: Markdown for their page, aligned text for a terminal."""
 
-from benchmarks.stability.document import Estimate, Figure, StabilityDocument
+from benchmarks.stability.document import Figure, StabilityDocument
 from benchmarks.stability.facts import facts_of
 from benchmarks.stability.verdict import verdict
-from benchmarks.tables import ABSENT, markdown_table, text_table
+from benchmarks.tables import ABSENT, markdown_table, text_table, with_interval
 
 __all__ = ["stability_page", "stability_text"]
 
@@ -81,11 +81,7 @@ def _medians(document: StabilityDocument) -> list[list[str]]:
 def _cells(figure: Figure) -> list[str]:
     overlap = {True: "overlap", False: "apart", None: ABSENT}[figure.is_stable]
     spread = ABSENT if figure.spread_percent is None else f"{figure.spread_percent:.1f} %"
-    return [*(_cell(estimate) for estimate in figure.by_run), spread, overlap]
-
-
-def _cell(estimate: Estimate | None) -> str:
-    return ABSENT if estimate is None else f"{estimate.value:.2f} ({estimate.low:.2f} to {estimate.high:.2f})"
+    return [*(with_interval(estimate) for estimate in figure.by_run), spread, overlap]
 
 
 def _facts(document: StabilityDocument) -> list[list[str]]:

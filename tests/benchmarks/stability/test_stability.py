@@ -9,29 +9,14 @@ from pydantic import ValidationError
 
 from benchmarks.__main__ import main
 from benchmarks.document import Ratio
-from benchmarks.environment import Environment
-from benchmarks.floor.peak import Peak
-from benchmarks.floor.work import Work
-from benchmarks.peers.document import PeerRow, PeersDocument
+from benchmarks.peers.document import PeerRow
 from benchmarks.stability.compare import compare_runs
 from benchmarks.stability.document import Estimate, StabilityDocument
 from benchmarks.stability.figure import figure_of
 from runtime.errors import ConfigError, DataError
+from tests.benchmarks.hand_made import ENVIRONMENT, peers_document
 
 CHOSEN, EAGER = "int8-cpu.onnx in cpu", "PyTorch eager fp32"
-ENVIRONMENT = Environment(
-    cpu="a processor",
-    cores=2,
-    threads=2,
-    governor=None,
-    load_average=0.5,
-    system="Linux",
-    python="3.11",
-    numpy="2",
-    torch="2.14",
-    onnxruntime="1.31",
-    revision=None,
-)
 
 
 def row(name: str, ms: float, ratio: tuple[float, float, float] | None = None, **values: Any) -> PeerRow:
@@ -47,27 +32,8 @@ def ours(ms: float, name: str = CHOSEN) -> PeerRow:
 
 
 def write_run(path: Path, *rows: PeerRow, **values: Any) -> Path:
-    document = PeersDocument(
-        created_unix_s=86_400,
-        network="deeplab_v2 resnet18",
-        frame_hw=(128, 256),
-        network_hw=(64, 128),
-        scenario="single stream",
-        rows=rows,
-        benchmark_app_ms=None,
-        work=Work(operations=1, num_weights=1, num_edge_bytes=0),
-        peak=Peak(operations_per_s={"fp32": 1.0}, bytes_per_s=1.0),
-        unmet=(),
-        num_rounds=8,
-        num_compared=8,
-        num_test_frames=0,
-        manifest_sha256="a" * 64,
-        checkpoint_sha256="c" * 64,
-        frames=("a",),
-        environment=ENVIRONMENT,
-        config={},
-    )
-    path.write_text(document.model_copy(update=values).model_dump_json())
+    document = peers_document(*rows, **{"frame_hw": (128, 256), "network_hw": (64, 128), **values})
+    path.write_text(document.model_dump_json())
     return path
 
 
@@ -85,7 +51,7 @@ def two(tmp_path: Path) -> tuple[Path, Path]:
         ours(15.0),
         row(EAGER, 63.0, (4.2, 4.1, 4.3)),
         row("torch.compile", 37.5, (2.5, 2.4, 2.6)),
-        created_unix_s=180_000,
+        created_unix_s=439_200,
     )
     return first, second
 
@@ -151,7 +117,7 @@ def test_page_says_what_moved_less(two: tuple[Path, Path], tmp_path: Path) -> No
     )
     assert f"| {EAGER} | fp32 | 4.00 (3.80 to 4.20) | 4.20 (4.10 to 4.30) | 5.0 % | overlap |" in page
     assert "| what the runtime chose |  | 10.00 (10.00 to 10.00) | 15.00 (15.00 to 15.00) | 50.0 % | apart |" in page
-    assert "| written | 1970-01-02 00:00 UTC | 1970-01-03 02:00 UTC |  |" in page
+    assert "| written | 1970-01-05 00:00 UTC | 1970-01-06 02:00 UTC |  |" in page
     assert f"Stable ratios, whose intervals overlap: 1 of 2 ({EAGER})." in page
     assert "which every ratio is over, moved by 50.0 %" in page
     assert "The runs differ in" not in page
@@ -199,9 +165,7 @@ def test_without_a_common_row_nothing_is_concluded(tmp_path: Path) -> None:
 def test_the_runtime_may_choose_another_artefact_in_each_run(tmp_path: Path) -> None:
     fp32 = "fp32.onnx in cpu"
     eager = row(EAGER, 40.0, (4.0, 3.9, 4.1))
-    first = write_run(
-        tmp_path / "a.json", ours(10.0), row(fp32, 30.0, (3.0, 2.9, 3.1), is_ours=True), eager, num_rounds=8
-    )
+    first = write_run(tmp_path / "a.json", ours(10.0), row(fp32, 30.0, (3.0, 2.9, 3.1), is_ours=True), eager)
     second = write_run(tmp_path / "b.json", ours(20.0, fp32), row(EAGER, 40.0, (2.0, 1.9, 2.1)))
     figures = compare_runs((first, second), tmp_path / "output")
     document = document_of(figures)
@@ -240,7 +204,7 @@ def test_a_row_may_compute_in_another_type_on_another_machine(tmp_path: Path) ->
         ("OpenVINO", "2026", {"environment": ENVIRONMENT.model_copy(update={"openvino": "2026"})}),
         ("checkpoint", "dddddddddddd", {"checkpoint_sha256": "d" * 64}),
         ("manifest", "bbbbbbbbbbbb", {"manifest_sha256": "b" * 64}),
-        ("frames timed", "64", {"num_rounds": 64}),
+        ("frames timed", "128", {"num_rounds": 128}),
         ("scenario", "no rest", {"scenario": "no rest"}),
     ],
 )
