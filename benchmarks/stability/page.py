@@ -93,7 +93,8 @@ def _legend(document: StabilityDocument) -> list[str]:
     lines = [
         f"Network: {document.network}, which sees frames of {frame} pixels (height x width) at {seen}.",
         "In brackets the 95 % bootstrap interval within each run, which knows nothing of other days. Spread: by how "
-        "much the largest value exceeds the smallest. Intervals overlap where one value would be within all of them.",
+        "much the largest value exceeds the smallest. Intervals overlap where one value would be within all of them, "
+        "which wide ones do sooner.",
         f"`{ABSENT}`: not measured in that run, or, in place of a ratio, the row is the runtime's own choice there.",
     ]
     if document.without_score:
