@@ -18,7 +18,7 @@ TOOLS := build/tools
 SBOM := $(TOOLS)/bin/cyclonedx-py environment --pyproject pyproject.toml --spec-version 1.6 --output-reproducible
 
 .DEFAULT_GOAL := help
-.PHONY: help setup adapt export serve bench peers tune scenarios ladder test check report check-data preview methods readme docs sbom clean
+.PHONY: help setup adapt export serve bench peers tune scenarios ladder choose loop test check report check-data preview methods readme docs sbom clean
 
 help: ## print this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -64,6 +64,12 @@ scenarios: $(READY) ## the bundle as it is used: stream, batch, cameras, second 
 
 ladder: $(READY) ## every artefact of the bundle in every engine here: agreement, mIoU, latency
 	$(PY) -m benchmarks ladder $(CONFIG) $(SET)
+
+choose: $(READY) ## the most accurate of all that `ladder` measured; BUDGET_MS=50 takes what is within 50 ms
+	$(PY) -m benchmarks choose $(CONFIG) $(if $(BUDGET_MS),--budget-ms $(BUDGET_MS)) $(SET)
+
+loop: $(READY) ## what the runtime's loop adds to its engine in time and memory, and how long until it is ready
+	$(PY) -m benchmarks loop $(CONFIG) $(SET)
 
 report: $(READY) ## one HTML file on the run: before and after, classes, labels, gates, latency, front
 	$(PY) -m benchmarks report $(CONFIG) $(SET)

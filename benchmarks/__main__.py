@@ -19,6 +19,7 @@ from benchmarks.peers.measure import measure_peers
 from benchmarks.readme.write import SOURCES, write_readme
 from benchmarks.report.write import write_report
 from benchmarks.scenarios.measure import measure_scenarios
+from benchmarks.stability.compare import compare_runs
 from benchmarks.tune.measure import measure_tune
 from runtime.command import add_config_arguments, run_command
 from runtime.config import load_config
@@ -43,6 +44,7 @@ COMMANDS = {
 }
 WITHOUT_CONFIG = ("adapt", "choose")
 README = "write the tables of README.md and the guides from docs/figures; needs no CONFIG"
+STABILITY = "which figures of `peers` are the same in runs of other days or machines; needs no CONFIG"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -67,10 +69,16 @@ def main(arguments: list[str] | None = None) -> int:
     )
     readme.add_argument("--methods", type=Path, metavar="FILE", help=methods_help)
     readme.add_argument("--peers", type=Path, metavar="FILE", help="the same with peers.json of `peers`")
+    stability = commands.add_parser("stability", help=STABILITY, description=STABILITY)
+    stability.add_argument("first", type=Path, metavar="FIRST", help="peers.json of a run")
+    stability.add_argument("others", type=Path, metavar="OTHER", nargs="+", help="the same of other runs")
+    stability.add_argument("--output", type=Path, default=Path("runs"), metavar="FOLDER", help="default: runs")
     options = parser.parse_args(arguments)
     if options.command == "readme":
         given = {name: path for name in SOURCES if (path := getattr(options, name)) is not None}
         return run_command(lambda: write_readme(given))
+    if options.command == "stability":
+        return run_command(lambda: compare_runs((options.first, *options.others), options.output))
     if getattr(options, "budget_ms", None) is not None:
         options.overrides.append(f"choose.budget_ms={options.budget_ms}")
     return run_command(lambda: _run(options.command, options.config, options.overrides))

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from benchmarks.document import LadderDocument, LadderRow, Ratio
 from benchmarks.samples import MIN_SAMPLES
-from benchmarks.tables import ABSENT, markdown_table, number, text_table
+from benchmarks.tables import markdown_table, number, share, text_table
 
 __all__ = ["ladder_page", "ladder_text"]
 
@@ -56,13 +56,12 @@ def _header(document: LadderDocument) -> list[str]:
 
 def _cells(document: LadderDocument, row: LadderRow) -> list[str]:
     is_reference = row.artefact is None
-    agreement = ABSENT if row.label_agreement is None else f"{row.label_agreement:.4%}"
     accuracy = [number(row.miou, 2), number(row.miou_change, 2, is_signed=True)] if document.num_test_frames else []
     return [
         row.artefact or "checkpoint",
         row.engine,
         f"{row.num_bytes / MEGABYTE:.1f}",
-        "reference" if is_reference else agreement,
+        "reference" if is_reference else share(row.label_agreement, 4),
         *accuracy,
         number(row.median_ms, 2),
         *([number(row.p90_ms, 2)] if _has_p90(document) else []),

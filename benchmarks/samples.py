@@ -1,12 +1,12 @@
-"""What may be said about latency samples: percentiles that the samples support, and a ratio with its interval."""
+"""What may be said about latency samples: percentiles that the samples support, medians and ratios with intervals."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["MIN_SAMPLES", "percentiles_ms", "speedup", "speedup_interval"]
+__all__ = ["MIN_SAMPLES", "median_interval", "percentiles_ms", "speedup", "speedup_interval"]
 
 # Fewest queries that bound a percentile with 99 % confidence, one query above the bound allowed; the rule and the
 # last two numbers are those of MLPerf Inference.
@@ -42,12 +42,20 @@ def speedup_interval(ours_ns: NDArray[np.int64], peer_ns: NDArray[np.int64]) -> 
         ours_ns: (N,) time of each query.
         peer_ns: (N,) time of the peer on the same queries.
     """
+    return _interval(len(ours_ns), lambda drawn: speedup(ours_ns[drawn], peer_ns[drawn]))
+
+
+def median_interval(samples_ns: NDArray[np.int64]) -> tuple[float, float, float]:
+    """Median of one contender, and the ends of its bootstrap interval, made as that of `speedup`."""
+    low, high = _interval(len(samples_ns), lambda drawn: _percentile(samples_ns[drawn], 50))
+    return _percentile(samples_ns, 50), low, high
+
+
+def _interval(num_samples: int, figure: Callable[[NDArray[np.int64]], float]) -> tuple[float, float]:
+    """Interval of a figure of the samples whose indices it is given."""
     rng = np.random.default_rng(SEED)
-    ratios = []
-    for _ in range(NUM_RESAMPLES):
-        drawn = rng.integers(len(ours_ns), size=len(ours_ns))
-        ratios.append(speedup(ours_ns[drawn], peer_ns[drawn]))
-    low, high = np.quantile(ratios, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+    found = [figure(rng.integers(num_samples, size=num_samples)) for _ in range(NUM_RESAMPLES)]
+    low, high = np.quantile(found, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
     return float(low), float(high)
 
 

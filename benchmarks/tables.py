@@ -1,11 +1,31 @@
 """The same rows as Markdown, for pages, and as aligned text, for terminals."""
 
 from collections.abc import Sequence
+from typing import Protocol
 
-__all__ = ["ABSENT", "markdown_table", "number", "text_table"]
+__all__ = ["ABSENT", "Interval", "markdown_table", "number", "share", "text_table", "with_interval"]
 
 ABSENT = "-"
 """What stands where there is no figure."""
+
+
+class Interval(Protocol):
+    """A value and the ends of its interval."""
+
+    @property
+    def value(self) -> float:
+        """What was found."""
+        ...
+
+    @property
+    def low(self) -> float:
+        """The lower end."""
+        ...
+
+    @property
+    def high(self) -> float:
+        """The upper end."""
+        ...
 
 
 def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
@@ -34,3 +54,13 @@ def number(value: float | None, digits: int, *, is_signed: bool = False) -> str:
     # Adding zero takes the sign off what rounds to zero.
     rounded = round(value, digits) + 0.0
     return f"{rounded:+.{digits}f}" if is_signed else f"{rounded:.{digits}f}"
+
+
+def share(value: float | None, digits: int) -> str:
+    """A share in percent with so many digits after the point; `-` for None."""
+    return ABSENT if value is None else f"{value:.{digits}%}"
+
+
+def with_interval(found: Interval | None) -> str:
+    """A value with its interval, two digits after the point each; `-` for None."""
+    return ABSENT if found is None else f"{found.value:.2f} ({found.low:.2f} to {found.high:.2f})"

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from benchmarks.peers.document import PeerRow, PeersDocument
 from benchmarks.samples import MIN_SAMPLES
-from benchmarks.tables import ABSENT, markdown_table, number, text_table
+from benchmarks.tables import markdown_table, number, share, text_table, with_interval
 
 __all__ = ["peers_legend", "peers_page", "peers_text"]
 
@@ -67,18 +67,17 @@ def _header(document: PeersDocument) -> list[str]:
 
 
 def _cells(document: PeersDocument, row: PeerRow) -> list[str]:
-    ratio = row.ours_is_faster
     return [
         f"**{row.name}**" if row.is_ours else row.name,
         row.precision,
-        ABSENT if row.label_agreement is None else f"{row.label_agreement:.4%}",
+        share(row.label_agreement, 4),
         *([number(row.miou, 2), number(row.miou_change, 2, is_signed=True)] if document.num_test_frames else []),
         number(row.percentiles_ms.get("p50"), 2),
         *(number(row.percentiles_ms.get(name), 2) for name in _percentiles(document)),
         number(row.max_ms, 2),
         number(row.first_inference_ms, 0),
-        ABSENT if ratio is None else f"{ratio.value:.2f} ({ratio.low:.2f} to {ratio.high:.2f})",
-        ABSENT if row.floor_share is None else f"{row.floor_share:.0%}",
+        with_interval(row.ours_is_faster),
+        share(row.floor_share, 0),
         _remark(row),
     ]
 

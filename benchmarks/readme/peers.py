@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from benchmarks.peers.document import PeerRow, PeersDocument
-from benchmarks.tables import ABSENT, markdown_table, number
+from benchmarks.tables import ABSENT, markdown_table, number, share
 from runtime.errors import DataError
 
 __all__ = ["peers_of", "peers_results", "read_peers"]
@@ -64,11 +64,11 @@ def _cells(row: PeerRow) -> list[str]:
     return [
         f"**{row.name}**, of the bundle" if row.is_ours else row.name,
         row.precision,
-        ABSENT if row.label_agreement is None else f"{row.label_agreement:.2%}",
+        share(row.label_agreement, 2),
         number(row.miou, 1) if row.miou_change is None else number(row.miou_change, 2, is_signed=True),
         number(row.percentiles_ms["p50"], 1),
         ABSENT if ratio is None or ratio.value == 1.0 else f"{ratio.value:.2f}x ({ratio.low:.2f} to {ratio.high:.2f})",
-        ABSENT if row.floor_share is None else f"{row.floor_share:.0%}",
+        share(row.floor_share, 0),
     ]
 
 

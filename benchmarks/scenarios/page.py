@@ -4,10 +4,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.document import Ratio
 from benchmarks.samples import MIN_SAMPLES
 from benchmarks.scenarios.document import Camera, ScenariosDocument, Times
-from benchmarks.tables import ABSENT, markdown_table, number, text_table
+from benchmarks.tables import ABSENT, markdown_table, number, text_table, with_interval
 
 __all__ = ["scenarios_page", "scenarios_text"]
 
@@ -105,7 +104,7 @@ def _offline(document: ScenariosDocument) -> Iterator[_Part]:
             f"**{row.name}**" if row.is_ours else row.name,
             str(row.batch_size),
             f"{row.frames_per_s:.1f}",
-            _ratio(row.against_first),
+            with_interval(row.against_first),
         ]
         for row in offline.rows
     ]
@@ -202,7 +201,7 @@ def _contention(document: ScenariosDocument) -> Iterator[_Part]:
             f"The load: {found.load}, {_threads(found.load_threads)}, on the same cores. {found.num_blocks} blocks of "
             f"{found.block_queries} frames of each kind, taking turns in an order drawn anew, each after a frame that "
             "no time counts.",
-            f"Slowdown, loaded over quiet, by the medians of blocks: {_ratio(found.slowdown)}.",
+            f"Slowdown, loaded over quiet, by the medians of blocks: {with_interval(found.slowdown)}.",
             _agreement([found.checked.label_agreement], found.checked.num_compared),
         ],
     )
@@ -235,7 +234,7 @@ def _resume(document: ScenariosDocument) -> Iterator[_Part]:
             ["frames in a run", *_cells(found.running)],
         ],
         [
-            f"{found.num_pauses} pauses. Slowdown, first over running, by medians: {_ratio(found.slowdown)}.",
+            f"{found.num_pauses} pauses. Slowdown, first over running, by medians: {with_interval(found.slowdown)}.",
             _agreement([found.checked.label_agreement], found.checked.num_compared),
         ],
     )
@@ -249,10 +248,6 @@ def _cells(times: Times | None) -> list[str]:
     if times is None:
         return [ABSENT] * (len(MIN_SAMPLES) + 1)
     return [*(number(times.percentiles_ms[name], 2) for name in MIN_SAMPLES), f"{times.max_ms:.2f}"]
-
-
-def _ratio(ratio: Ratio | None) -> str:
-    return ABSENT if ratio is None else f"{ratio.value:.2f} ({ratio.low:.2f} to {ratio.high:.2f})"
 
 
 def _agreement(shares: Sequence[float], num_compared: int) -> str:

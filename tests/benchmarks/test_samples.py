@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from benchmarks.samples import percentiles_ms, speedup, speedup_interval
+from benchmarks.samples import median_interval, percentiles_ms, speedup, speedup_interval
 
 
 def nanoseconds(*milliseconds: float) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
@@ -28,6 +28,12 @@ def test_percentile_is_a_sample_and_the_next_above() -> None:
 
 def test_speedup_is_the_peers_median_over_ours() -> None:
     assert speedup(nanoseconds(2, 1, 90), nanoseconds(5, 3, 4)) == 2.0
+
+
+def test_median_comes_with_the_interval_it_may_move_in() -> None:
+    assert median_interval(nanoseconds(*[3] * 99, 1000)) == (3e6, 3e6, 3e6)
+    # One of two values half of the time: the next above the middle is the larger.
+    assert median_interval(nanoseconds(*[2, 4] * 50)) == (4e6, 2e6, 4e6)
 
 
 def test_interval_is_narrow_where_both_slow_down_together() -> None:

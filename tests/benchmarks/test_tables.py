@@ -1,6 +1,7 @@
 import pytest
 
-from benchmarks.tables import markdown_table, number, text_table
+from benchmarks.document import Ratio
+from benchmarks.tables import markdown_table, number, share, text_table, with_interval
 
 
 @pytest.mark.parametrize(
@@ -9,6 +10,16 @@ from benchmarks.tables import markdown_table, number, text_table
 )
 def test_number_is_rounded_and_signed_as_asked(value: float | None, is_signed: bool, text: str) -> None:
     assert number(value, 1, is_signed=is_signed) == text
+
+
+@pytest.mark.parametrize(("value", "text"), [(None, "-"), (0.99456, "99.46%"), (1.0, "100.00%")])
+def test_share_is_percent(value: float | None, text: str) -> None:
+    assert share(value, 2) == text
+
+
+def test_interval_stands_behind_its_value() -> None:
+    assert with_interval(Ratio(value=2.0, low=1.895, high=2.25)) == "2.00 (1.90 to 2.25)"
+    assert with_interval(None) == "-"
 
 
 def test_text_is_aligned_and_ends_with_no_space() -> None:

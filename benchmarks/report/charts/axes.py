@@ -1,9 +1,9 @@
 """A plot's scales: round ticks, and places of values in the picture."""
 
-import math
 from dataclasses import dataclass
 
 from markupsafe import Markup
+from matplotlib.ticker import MaxNLocator
 
 __all__ = ["Axis", "Frame", "svg", "tick_text", "ticks"]
 
@@ -13,10 +13,10 @@ LEFT, RIGHT, TOP, BOTTOM = 46.0, 12.0, 26.0, 38.0
 def ticks(low: float, high: float, most: int = 6) -> list[float]:
     """Round values within [low, high], 1, 2 or 5 times a power of ten apart, at most so many."""
     span = max(high - low, 1e-12)
-    power = 10.0 ** math.floor(math.log10(span / most))
-    step = next(factor * power for factor in (1, 2, 5, 10, 20) if span / (factor * power) <= most - 1 + 1e-9)
-    first = math.ceil(low / step - 1e-9)
-    return [place * step for place in range(first, math.floor(high / step + 1e-9) + 1)]
+    found = MaxNLocator(nbins=most - 1, steps=[1, 2, 5, 10]).tick_values(low, low + span)
+    within = [float(tick) for tick in found if low - 1e-9 * span <= tick <= low + span * (1 + 1e-9)]
+    # A tick that is within by rounding alone may be one too many.
+    return within[:most]
 
 
 def tick_text(value: float) -> str:

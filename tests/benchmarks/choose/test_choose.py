@@ -12,22 +12,8 @@ from benchmarks.choose.config import ChooseConfig
 from benchmarks.choose.front import fastest_front, recommended
 from benchmarks.choose.points import Point
 from benchmarks.document import LadderDocument, LadderRow
-from benchmarks.environment import Environment
 from runtime.errors import ConfigError, DataError
-
-ENVIRONMENT = Environment(
-    cpu="a processor",
-    cores=2,
-    threads=2,
-    governor=None,
-    load_average=None,
-    system="Linux",
-    python="3.11",
-    numpy="2",
-    torch="2",
-    onnxruntime="1",
-    revision=None,
-)
+from tests.benchmarks.hand_made import ENVIRONMENT
 
 
 def row(artefact: str | None, ms: float, miou: float | None, *, num_samples: int = 64, **values: Any) -> LadderRow:

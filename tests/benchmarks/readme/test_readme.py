@@ -8,16 +8,14 @@ import pytest
 
 from benchmarks.__main__ import main
 from benchmarks.document import Ratio
-from benchmarks.environment import Environment
 from benchmarks.floor.floor import Floor
-from benchmarks.floor.peak import Peak
-from benchmarks.floor.work import Work
 from benchmarks.peers.document import PeerRow, PeersDocument
 from benchmarks.readme.extract import extract_of
 from benchmarks.readme.peers import peers_results
 from benchmarks.readme.table import every_method, results
 from benchmarks.readme.write import ROOT, SOURCES, Source, filled, write_readme
 from runtime.errors import DataError
+from tests.benchmarks.hand_made import peers_document
 
 
 def row(title: str, values: dict[int, float], **described: Any) -> dict[str, Any]:
@@ -58,7 +56,7 @@ def document(seeds: tuple[int, ...], others: dict[str, float]) -> dict[str, Any]
     }
 
 
-def peers_document(ours_ms: float) -> PeersDocument:
+def beside_peer(ours_ms: float) -> PeersDocument:
     """The bundle in so many milliseconds, a peer in 100, and one that did not run."""
 
     def row(name: str, ms: float, **values: Any) -> PeerRow:
@@ -74,41 +72,10 @@ def peers_document(ours_ms: float) -> PeersDocument:
             **{"precision": "fp32", "is_ours": False, **values},
         )
 
-    return PeersDocument(
-        created_unix_s=0,
-        network="deeplab_v2 resnet18",
-        frame_hw=(128, 256),
-        network_hw=(128, 256),
-        scenario="",
-        rows=(
-            row("int8-cpu.onnx in cpu", ours_ms, precision="int8", is_ours=True, miou_change=-0.1),
-            row("PyTorch eager fp32", 100.0, miou=30.0),
-            PeerRow(name="On a GPU", path="", precision="fp32", is_ours=False, not_run="no GPU"),
-        ),
-        benchmark_app_ms=None,
-        work=Work(operations=2_000_000_000, num_weights=1, num_edge_bytes=0),
-        peak=Peak(operations_per_s={"fp32": 1.0}, bytes_per_s=1.0),
-        unmet=(),
-        num_rounds=64,
-        num_compared=20,
-        num_test_frames=20,
-        manifest_sha256="0",
-        checkpoint_sha256="0",
-        frames=("a",),
-        environment=Environment(
-            cpu="some CPU",
-            cores=2,
-            threads=2,
-            governor=None,
-            load_average=None,
-            system="Linux",
-            python="3.11",
-            numpy="2",
-            torch="2.14",
-            onnxruntime="1.31",
-            revision=None,
-        ),
-        config={},
+    return peers_document(
+        row("int8-cpu.onnx in cpu", ours_ms, precision="int8", is_ours=True, miou_change=-0.1),
+        row("PyTorch eager fp32", 100.0, miou=30.0),
+        PeerRow(name="On a GPU", path="", precision="fp32", is_ours=False, not_run="no GPU"),
     )
 
 
@@ -123,7 +90,7 @@ PLACES = [(page, table, make, source) for source in SOURCES.values() for page, (
 def root(tmp_path: Path) -> Path:
     """A checkout with its pages, each with a place for its tables, and committed figures of peers."""
     (tmp_path / "docs/figures").mkdir(parents=True)
-    (tmp_path / SOURCES["peers"].figures).write_text(peers_document(50.0).model_dump_json())
+    (tmp_path / SOURCES["peers"].figures).write_text(beside_peer(50.0).model_dump_json())
     for page in {page for page, *_ in PLACES}:
         places = "".join(
             f"<!-- table: {table} -->\nold\n<!-- end -->\nbelow\n" for one, table, *_ in PLACES if one == page
@@ -205,7 +172,7 @@ def test_seed_without_a_value_keeps_its_place() -> None:
 
 
 def test_peers_stand_by_their_time_and_ours_is_marked() -> None:
-    found = peers_results(peers_document(50.0)).splitlines()
+    found = peers_results(beside_peer(50.0)).splitlines()
     assert found[2:4] == [
         "| PyTorch eager fp32 | fp32 | 99.00% | 30.0 | 100.0 | 2.00x (1.90 to 2.10) | 10% |",
         "| **int8-cpu.onnx in cpu**, of the bundle | int8 | 99.00% | -0.10 | 50.0 | - | 20% |",
@@ -230,7 +197,7 @@ def test_new_figures_go_into_the_committed_file_and_the_pages(root: Path, capsys
 def test_new_figures_of_one_command_leave_those_of_the_other(root: Path) -> None:
     (root / "methods.json").write_text(json.dumps(document((0, 1), {})))
     write_readme({"methods": root / "methods.json"}, root=root)
-    (root / "peers.json").write_text(peers_document(25.0).model_dump_json())
+    (root / "peers.json").write_text(beside_peer(25.0).model_dump_json())
     assert write_readme({"peers": root / "peers.json"}, root=root)["changed"] == ["docs/benchmarks.md"]
     assert "| 25.0 |" in (root / "docs/benchmarks.md").read_text()
     assert "| **IAPC+** | 30.0" in (root / "README.md").read_text()

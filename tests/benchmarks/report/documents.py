@@ -6,10 +6,7 @@ import numpy as np
 
 from benchmarks.choose.document import Candidate, ChooseDocument
 from benchmarks.document import Contender, LadderDocument, LadderRow, LatencyDocument, Ratio
-from benchmarks.environment import Environment
 from benchmarks.floor.floor import Floor
-from benchmarks.floor.peak import Peak
-from benchmarks.floor.work import Work
 from benchmarks.loop.document import LoopDocument, Overhead, Start
 from benchmarks.peers.document import PeerRow, PeersDocument
 from runtime.bundle.manifest import (
@@ -25,22 +22,9 @@ from runtime.bundle.manifest import (
 )
 from runtime.drift.features import describe
 from runtime.drift.reference import reference_of
+from tests.benchmarks.hand_made import ENVIRONMENT, peers_document
 
 __all__ = ["choose", "ladder", "latency", "loop", "manifest", "peers"]
-
-ENVIRONMENT = Environment(
-    cpu="Some CPU @ 2 GHz",
-    cores=4,
-    threads=2,
-    governor=None,
-    load_average=0.5,
-    system="Linux",
-    python="3.11",
-    numpy="2.0",
-    torch="2.11",
-    onnxruntime="1.22",
-    revision="0123456789abcdef",
-)
 
 
 def manifest(checkpoint_sha256: str) -> Manifest:
@@ -211,30 +195,15 @@ def peers(manifest_sha256: str) -> PeersDocument:
 
     floor = Floor(compute_ms=4.0, memory_ms=1.0)
     ratio = Ratio(value=2.0, low=1.9, high=2.1)
-    return PeersDocument(
-        created_unix_s=345_600,
-        network="deeplab_v2 resnet18",
+    return peers_document(
+        row("ours", percentiles_ms={"p50": 10.0}, label_agreement=0.9999, miou=30.25, floor=floor, floor_share=0.4),
+        row("peer", percentiles_ms={"p50": 20.0}, label_agreement=1.0, miou=30.0, ours_is_faster=ratio),
+        row("cheat", percentiles_ms={"p50": 1.0}, refusal="other labels than PyTorch"),
+        row("absent", not_run="not installed"),
         frame_hw=(64, 96),
         network_hw=(64, 96),
-        scenario="single stream",
-        rows=(
-            row("ours", percentiles_ms={"p50": 10.0}, label_agreement=0.9999, miou=30.25, floor=floor, floor_share=0.4),
-            row("peer", percentiles_ms={"p50": 20.0}, label_agreement=1.0, miou=30.0, ours_is_faster=ratio),
-            row("cheat", percentiles_ms={"p50": 1.0}, refusal="other labels than PyTorch"),
-            row("absent", not_run="not installed"),
-        ),
-        benchmark_app_ms=None,
-        work=Work(operations=10**9, num_weights=10**6, num_edge_bytes=10**5),
-        peak=Peak(operations_per_s={"fp32": 1e11}, bytes_per_s=1e10),
         unmet=("ours is to be 3 times as fast",),
-        num_rounds=64,
-        num_compared=20,
-        num_test_frames=8,
         manifest_sha256=manifest_sha256,
-        checkpoint_sha256="e" * 64,
-        frames=("a", "b"),
-        environment=ENVIRONMENT,
-        config={},
     )
 
 

@@ -2,7 +2,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from benchmarks.report.charts.axes import Axis, ticks
@@ -16,6 +16,7 @@ from benchmarks.report.spread import spread
 
 
 @given(st.floats(-1e6, 1e6), st.floats(1e-3, 1e6), st.integers(3, 8))
+@example(1.0, 400001.0, 3)
 def test_ticks_are_evenly_spaced_and_within_their_range(low: float, span: float, most: int) -> None:
     found = ticks(low, low + span, most)
     assert 1 <= len(found) <= most
