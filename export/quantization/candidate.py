@@ -65,10 +65,15 @@ class Candidate:
     float_layers: tuple[str, ...]
     losses: Losses
 
-    @property
-    def rank(self) -> tuple[float, float]:
-        """The more the better."""
-        return self.losses.label_agreement, -self.losses.logits_error
+    def rank(self, budget: Budget) -> tuple[bool, bool, float, float]:
+        """The more the better: what keeps its budget before what agrees a little more and loses a class."""
+        losses = self.losses
+        return (
+            losses.is_safely_within(budget),
+            losses.is_within(budget),
+            losses.label_agreement,
+            -losses.logits_error,
+        )
 
 
 def compare(expected: Sequence[LabelsAndLogits], got: Iterator[LabelsAndLogits], num_classes: int) -> Losses:

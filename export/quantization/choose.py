@@ -1,7 +1,7 @@
 """The story of INT8: calibrate, choose how ranges are taken, keep layers in float where the budget asks for it."""
 
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -92,7 +92,7 @@ def choose_int8(
     """Write the INT8 graph that agrees best with the float32 one on the frames of choice; no label is used.
 
     All layers are quantized first. If that is not safely within the budget, the most sensitive layers stay in float:
-    1, 2, 4, ... up to `config.max_float_layers`, until it is; where it never is, the best of what was tried is written.
+    1, 2, 4, ... up to what `config` allows, until it is; where it never is, the best of what was tried is written.
 
     Args:
         model: a float32 ONNX artefact.
@@ -120,7 +120,7 @@ def choose_int8(
     chooser = _Chooser(calibration, compared_with, sets.choice, num_classes, scheme, config, dict(ranges or {}))
     given = () if config.float_layers == "auto" else config.float_layers
     methods = METHODS if config.range_method == "auto" else (config.range_method,)
-    best = max((chooser.measure(method, given) for method in methods), key=lambda candidate: candidate.rank)
+    best = max((chooser.measure(method, given) for method in methods), key=lambda candidate: candidate.rank(budget))
     sensitivity: tuple[LayerSensitivity, ...] = ()
     may_keep = (
         config.float_layers == "auto" and config.max_float_layers > 0 and not best.losses.is_safely_within(budget)
@@ -209,18 +209,21 @@ class _Chooser:
             candidate = self.measure(best.method, kept)
             if candidate.losses.is_safely_within(budget):
                 return candidate
-            best = max(best, candidate, key=lambda candidate: candidate.rank)
+            best = max(best, candidate, key=lambda candidate: candidate.rank(budget))
         return best
 
     def _growing(self, ordered: Sequence[str]) -> Iterator[tuple[str, ...]]:
-        """Sets of 1, 2, 4, ... layers, as far as they can be filled in this order, and last the largest allowed."""
+        """Sets of 1, 2, 4, ... layers, as far as they can be filled in this order, and last the largest allowed.
+
+        A layer that would take the set beyond what is allowed is passed over for the next one.
+        """
         kept: frozenset[str] = frozenset()
         sets: list[frozenset[str]] = []
         for name in ordered:
-            kept |= self._network.kept_with(name, self._scheme)
-            if len(kept) > self._config.max_float_layers:
-                break
-            sets.append(kept)
+            larger = kept | self._network.kept_with(name, self._scheme)
+            if larger != kept and self._may_keep(larger):
+                kept = larger
+                sets.append(kept)
         size = 1
         while sets:
             fitting = [layers for layers in sets if len(layers) <= size]
@@ -229,6 +232,12 @@ class _Chooser:
                 # In the order of the graph, whatever their rank: the same set is the same file.
                 yield tuple(name for name in self._network.layers if name in fitting[-1])
             size *= 2
+
+    def _may_keep(self, names: Collection[str]) -> bool:
+        layers = self._network.layers
+        num_macs = sum(layers[name].num_macs for name in names)
+        most = self._config.max_float_share * sum(layer.num_macs for layer in layers.values())
+        return len(names) <= self._config.max_float_layers and num_macs <= most
 
     def _quantize(self, path: Path, method: RangeMethod, float_layers: tuple[str, ...]) -> None:
         quantize(

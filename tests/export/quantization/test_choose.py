@@ -102,6 +102,18 @@ def test_class_that_loses_too_much_keeps_layers_in_float(choose_for_sensitive: C
     assert not choose_for_sensitive(tmp_path / "c.onnx", config, beyond).is_within
 
 
+def test_layers_that_cost_too_much_are_passed_over(choose_for_sensitive: Choose, tmp_path: Path) -> None:
+    layers = choose_for_sensitive.calibration.network.layers
+    total = sum(layer.num_macs for layer in layers.values())
+    for share in (1.0, 0.05, 0.0):
+        config = Int8Config(range_method="minmax", max_float_layers=8, max_float_share=share)
+        choice = choose_for_sensitive(tmp_path / f"{share}.onnx", config, NOTHING, "s8s8")
+        kept = sum(layers[name].num_macs for name in choice.quantization.float_layers)
+        assert kept <= share * total
+        assert (LAYER in choice.quantization.float_layers) is (layers[LAYER].num_macs <= share * total)
+        assert (kept > 0) is (share > 0)
+
+
 def test_budget_that_cannot_be_met_is_said_so_and_float_layers_stay_few(
     choose_for_sensitive: Choose, tmp_path: Path
 ) -> None:
