@@ -3,20 +3,37 @@
 from pathlib import Path
 
 import pytest
+import yaml
 
 from benchmarks.config import BenchmarksConfig
 from export.config import ExportConfig
-from runtime.config import load_config
+from runtime.config import StrictModel, load_config
+from runtime.settings import RuntimeConfig
 from training.config import AdaptationConfig, GivenSource, TrainingConfig
 from training.methods.iapc import IapcConfig
 from training.networks.config import DeepLabV2Config
 
-RUN_FILES = sorted((Path(__file__).parents[1] / "configs").glob("*_to_*.yaml"))
+CONFIGS = Path(__file__).parents[1] / "configs"
+RUN_FILES = sorted(CONFIGS.glob("*_to_*.yaml"))
+SECTIONS: dict[str, type[StrictModel]] = {
+    "training": TrainingConfig,
+    "export": ExportConfig,
+    "runtime": RuntimeConfig,
+    "benchmarks": BenchmarksConfig,
+}
 
 
 def iapc_of(adaptation: AdaptationConfig) -> IapcConfig:
     assert isinstance(adaptation.method, IapcConfig)
     return adaptation.method
+
+
+@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_section_is_valid(path: Path) -> None:
+    sections = yaml.safe_load(path.read_text())
+    assert sections.keys() <= SECTIONS.keys()
+    for name in sections:
+        load_config(path, name, SECTIONS[name])
 
 
 @pytest.mark.parametrize("path", RUN_FILES, ids=lambda path: path.stem)
