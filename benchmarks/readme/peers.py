@@ -1,4 +1,4 @@
-"""The bundle beside its peers, as docs/benchmarks.md shows it."""
+"""The bundle beside its peers, as docs/benchmarks.md and README.md show it."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,9 +10,9 @@ from benchmarks.peers.document import PeerRow, PeersDocument
 from benchmarks.tables import ABSENT, markdown_table, number, share
 from runtime.errors import DataError
 
-__all__ = ["peers_of", "peers_results", "read_peers"]
+__all__ = ["peers_of", "peers_results", "peers_sentence", "read_peers"]
 
-HOW = "python -m benchmarks readme --peers runs/streets_iapc_plus/peers.json"
+HOW = "python -m benchmarks readme --peers runs/resnet101/peers.json"
 
 
 def peers_of(document: Mapping[str, Any]) -> PeersDocument:
@@ -59,6 +59,20 @@ def peers_results(document: PeersDocument) -> str:
     return "\n".join((*markdown_table(header, rows), "", _caption(document, absent)))
 
 
+def peers_sentence(document: PeersDocument) -> str:
+    """The runtime's choice and how it stands to every peer that ran, the slowest first."""
+    ours = next(row for row in document.rows if row.is_ours)
+    ran = [(row.ours_is_faster.value, row.name) for row in document.rows if row.ours_is_faster and not row.is_ours]
+    ours_ms, agreement = number(ours.percentiles_ms["p50"], 1), share(ours.label_agreement, 2)
+    change = "" if ours.miou_change is None else f", {number(ours.miou_change, 2, is_signed=True)} mIoU"
+    return (
+        f"`{document.network}`, {_sizes(document)}, {document.environment.threads} threads of "
+        f"{document.environment.cpu}, from a decoded frame to its label map: `{ours.name}` takes "
+        f"**{ours_ms} ms** ({agreement} of PyTorch's labels{change}). "
+        f"Times that: {'; '.join(f'{name} **{ratio:.2f}**' for ratio, name in sorted(ran, reverse=True))}."
+    )
+
+
 def _cells(row: PeerRow) -> list[str]:
     ratio = row.ours_is_faster
     return [
@@ -74,13 +88,17 @@ def _cells(row: PeerRow) -> list[str]:
 
 def _caption(document: PeersDocument, absent: list[PeerRow]) -> str:
     environment = document.environment
-    sizes = [f"{width}x{height}" for height, width in dict.fromkeys((document.frame_hw, document.network_hw))]
     labelled = f"; change of mIoU on {document.num_test_frames} labelled frames" if document.num_test_frames else ""
     return (
-        f"`{document.network}`, frames of {' seen at '.join(sizes)}. "
+        f"`{document.network}`, {_sizes(document)}. "
         f"Medians of {document.num_rounds} frames each, taking turns in one run, none dropped; {environment.threads} "
         f"threads of {environment.cpu}; torch {environment.torch}, ONNX Runtime {environment.onnxruntime}, OpenVINO "
         f"{environment.openvino}; 95 % intervals within the run{labelled}. Peak: the largest rate of a matrix product "
         f"measured here in the row's type, for the {document.work.operations / 1e9:.0f} billion operations of a frame. "
         f"Not run: {', '.join(row.name for row in absent) or 'none'}."
     )
+
+
+def _sizes(document: PeersDocument) -> str:
+    sizes = [f"{width}x{height}" for height, width in dict.fromkeys((document.frame_hw, document.network_hw))]
+    return f"frames of {' seen at '.join(sizes)}"

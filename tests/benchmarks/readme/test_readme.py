@@ -11,7 +11,7 @@ from benchmarks.document import Ratio
 from benchmarks.floor.floor import Floor
 from benchmarks.peers.document import PeerRow, PeersDocument
 from benchmarks.readme.extract import extract_of
-from benchmarks.readme.peers import peers_results
+from benchmarks.readme.peers import peers_results, peers_sentence
 from benchmarks.readme.table import every_method, results
 from benchmarks.readme.write import ROOT, SOURCES, Source, filled, write_readme
 from runtime.errors import DataError
@@ -181,6 +181,13 @@ def test_peers_stand_by_their_time_and_ours_is_marked() -> None:
     assert "`deeplab_v2 resnet18`, frames of 256x128. Medians of 64 frames each" in found[-1]
 
 
+def test_peers_in_a_sentence_are_times_ours() -> None:
+    assert peers_sentence(beside_peer(50.0)).endswith(
+        "`int8-cpu.onnx in cpu` takes **50.0 ms** (99.00% of PyTorch's labels, -0.10 mIoU). "
+        "Times that: PyTorch eager fp32 **2.00**."
+    )
+
+
 def test_new_figures_go_into_the_committed_file_and_the_pages(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (root / "methods.json").write_text(json.dumps(document((0, 1), {})))
     told = write_readme({"methods": root / "methods.json"}, root=root)
@@ -198,7 +205,7 @@ def test_new_figures_of_one_command_leave_those_of_the_other(root: Path) -> None
     (root / "methods.json").write_text(json.dumps(document((0, 1), {})))
     write_readme({"methods": root / "methods.json"}, root=root)
     (root / "peers.json").write_text(beside_peer(25.0).model_dump_json())
-    assert write_readme({"peers": root / "peers.json"}, root=root)["changed"] == ["docs/benchmarks.md"]
+    assert write_readme({"peers": root / "peers.json"}, root=root)["changed"] == ["README.md", "docs/benchmarks.md"]
     assert "| 25.0 |" in (root / "docs/benchmarks.md").read_text()
     assert "| **IAPC+** | 30.0" in (root / "README.md").read_text()
 
