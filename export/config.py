@@ -120,7 +120,7 @@ class Int8Config(StrictModel):
     """How activations become a range; `auto` measures each."""
     float_layers: Literal["auto"] | tuple[str, ...] = "auto"
     """Layers that stay in float32; `auto` keeps the most sensitive ones, as few as meet the budget safely."""
-    max_float_layers: NonNegativeInt = 8
+    max_float_layers: NonNegativeInt = 16
     """The most that `auto` may keep."""
     max_float_share: Share = 0.1
     """The most that `auto` may keep of the multiply-accumulates: float layers cost what INT8 is there to save."""
