@@ -122,7 +122,7 @@ class Int8Config(StrictModel):
     """Layers that stay in float32; `auto` keeps the most sensitive ones, as few as meet the budget safely."""
     max_float_layers: NonNegativeInt = 16
     """The most that `auto` may keep."""
-    max_float_share: Share = 0.1
+    max_float_share: Share = 0.05
     """The most that `auto` may keep of the multiply-accumulates: float layers cost what INT8 is there to save."""
     layer_report: bool = False
     """Measure what each layer loses even where no layer has to stay in float."""
