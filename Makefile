@@ -77,7 +77,7 @@ report: $(READY) ## one HTML file on the run: before and after, classes, labels,
 methods: $(READY) ## every method side by side over three seeds, on the source networks that are there
 	$(PY) -m benchmarks methods $(CONFIG) $(SET)
 
-readme: $(READY) ## write the pages' tables; METHODS=runs/methods/methods.json PEERS=runs/streets_iapc_plus/peers.json take new figures
+readme: $(READY) ## write the pages' tables; METHODS=runs/methods/methods.json PEERS=runs/resnet101/peers.json take new figures
 	$(PY) -m benchmarks readme $(if $(METHODS),--methods $(METHODS)) $(if $(PEERS),--peers $(PEERS))
 
 check-data: $(READY) ## read all data of the run: sizes, classes, everything that is wrong with it
