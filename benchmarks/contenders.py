@@ -9,13 +9,12 @@ import torch
 from numpy.typing import NDArray
 
 from benchmarks.config import BenchmarksConfig
-from export.frozen import Frozen
+from export.frozen import Frozen, freeze_checkpoint
 from runtime.bundle.manifest import Manifest
 from runtime.command import progress
 from runtime.errors import CheckpointError, ConfigError
 from runtime.files import sha256_of
 from runtime.frames import check_frame
-from training.checkpoint import load_network
 from training.data.config import FramesConfig
 from training.data.open import open_frames
 from training.device import Compute
@@ -118,11 +117,8 @@ def load_frozen(config: BenchmarksConfig, manifest: Manifest) -> Frozen:
     Raises:
         CheckpointError: the network file cannot be used.
     """
-    network, spec = load_network(config.checkpoint, factory=config.factory)
-    spec = spec.seen_at((manifest.network_height, manifest.network_width))
-    graph = spec.frame_network(network, manifest.frame_hw)
-    graph.eval().requires_grad_(False)
-    return Frozen(graph, spec)
+    seen_hw = (manifest.network_height, manifest.network_width)
+    return freeze_checkpoint(config.checkpoint, manifest.frame_hw, network_hw=seen_hw, factory=config.factory)
 
 
 def open_pytorch(config: BenchmarksConfig, manifest: Manifest) -> Timed:

@@ -16,11 +16,14 @@ import yaml
 import export.__main__
 import runtime.__main__
 import training.__main__
+from runtime.config import load_config
 from runtime.errors import FrameError
 from runtime.images import write_png
 from runtime.segmenter import Segmenter
 from training.checkpoint import NetworkSpec, read_tensors, save_network, save_tensors
+from training.config import TrainingConfig
 from training.networks.config import DeepLabV2Config
+from training.source import load_source
 
 HW = (48, 64)
 ROOT = Path(__file__).parents[1]
@@ -226,6 +229,11 @@ def test_config_that_describes_another_network_is_refused_with_both(run_file: Pa
     error = refused(training.__main__.main, *adapt(run_file, "model.backbone=resnet34"), status=2)
     assert "source.safetensors holds another network than the config describes" in error
     assert "its backbone is 'resnet18', the config says 'resnet34'; correct model.backbone" in error
+
+
+def test_how_its_weights_began_does_not_make_it_another_network(run_file: Path) -> None:
+    config = load_config(run_file, "training", TrainingConfig, ["model.zero_init_residual=true"])
+    assert load_source(config).spec.model.network_hw == config.model.network_hw
 
 
 def test_config_that_describes_a_network_of_another_kind_is_told_the_kind(run_file: Path, refused: Refused) -> None:

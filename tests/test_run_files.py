@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from benchmarks.config import BenchmarksConfig
+from benchmarks.config import BenchmarksConfig, SectionConfig
 from export.config import ExportConfig
 from runtime.config import StrictModel, load_config
 from runtime.settings import RuntimeConfig
@@ -19,7 +19,7 @@ SECTIONS: dict[str, type[StrictModel]] = {
     "training": TrainingConfig,
     "export": ExportConfig,
     "runtime": RuntimeConfig,
-    "benchmarks": BenchmarksConfig,
+    "benchmarks": SectionConfig,
 }
 
 
@@ -28,7 +28,7 @@ def iapc_of(adaptation: AdaptationConfig) -> IapcConfig:
     return adaptation.method
 
 
-@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yaml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", sorted(CONFIGS.rglob("*.yaml")), ids=lambda path: path.stem)
 def test_every_section_is_valid(path: Path) -> None:
     sections = yaml.safe_load(path.read_text())
     assert sections.keys() <= SECTIONS.keys()

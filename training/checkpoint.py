@@ -60,7 +60,7 @@ class NetworkSpec(StrictModel):
         return self.model_copy(update={"provenance": {**self.provenance, **found}})
 
     def seen_at(self, network_hw: tuple[int, int]) -> "NetworkSpec":
-        """The same spec of a network that sees frames at another height and width; its weights fit any."""
+        """The same spec of a network that sees frames at another height and width, which `require_sees` tries."""
         return self.model_copy(update={"model": self.model.model_copy(update={"network_hw": network_hw})})
 
     def build(self, *, imagenet: bool = False) -> SegmentationNetwork:

@@ -80,7 +80,7 @@ def _require_described(config: TrainingConfig, spec: NetworkSpec) -> None:
     Raises:
         ConfigError: the model, its input convention or the label space differ.
     """
-    ignored = {"network_hw", "imagenet"}
+    ignored = {"network_hw", "imagenet", "zero_init_residual"}
     asked = {**config.model.model_dump(exclude=ignored), "label_space": config.label_space}
     found = {**spec.model.model_dump(exclude=ignored), "label_space": spec.label_space}
     differing = [key for key in asked.keys() | found.keys() if asked.get(key) != found.get(key)]

@@ -71,3 +71,8 @@ class PeersDocument(StrictModel):
     frames: tuple[str, ...]
     environment: Environment
     config: dict[str, Any]
+
+    @property
+    def chosen(self) -> PeerRow:
+        """What the runtime chose by itself: the first row of the bundle."""
+        return next(row for row in self.rows if row.is_ours)

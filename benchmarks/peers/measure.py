@@ -255,7 +255,7 @@ def _unmet(config: BenchmarksConfig, rows: Sequence[PeerRow]) -> Iterator[str]:
 
 
 def _key_figures(document: PeersDocument, folder: Path) -> dict[str, Any]:
-    chosen = next(row for row in document.rows if row.is_ours)
+    chosen = document.chosen
     return {
         "ours": chosen.name,
         "median_ms": _rounded(chosen.percentiles_ms.get("p50"), 3),

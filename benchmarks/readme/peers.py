@@ -22,12 +22,17 @@ def peers_of(document: Mapping[str, Any]) -> PeersDocument:
         DataError: it is none of that command.
     """
     try:
-        return PeersDocument.model_validate(document)
+        found = PeersDocument.model_validate(document)
     except ValidationError as error:
         raise DataError(
             f"the document ({error.errors()[0]['msg']}) is not one that `python -m benchmarks peers` wrote; give that "
             "command's peers.json"
         ) from error
+    if not any(row.is_ours and row.samples_ns for row in found.rows):
+        raise DataError(
+            "the document has no row of the bundle with a score, so there is nothing to tell; run `peers` again"
+        )
+    return found
 
 
 def read_peers(path: Path) -> PeersDocument:
@@ -61,7 +66,7 @@ def peers_results(document: PeersDocument) -> str:
 
 def peers_sentence(document: PeersDocument) -> str:
     """The runtime's choice and how it stands to every peer that ran, the slowest first."""
-    ours = next(row for row in document.rows if row.is_ours)
+    ours = document.chosen
     ran = [(row.ours_is_faster.value, row.name) for row in document.rows if row.ours_is_faster and not row.is_ours]
     ours_ms, agreement = number(ours.percentiles_ms["p50"], 1), share(ours.label_agreement, 2)
     change = "" if ours.miou_change is None else f", {number(ours.miou_change, 2, is_signed=True)} mIoU"

@@ -71,7 +71,7 @@ def open_networks(training: TrainingConfig, config: BenchmarksConfig) -> Network
 def predict(
     network: SegmentationNetwork, spec: NetworkSpec, image: NDArray[np.uint8], compute: Compute
 ) -> NDArray[np.uint8]:
-    """Labels (H, W) of a frame (H, W, 3), through the graph that is deployed."""
+    """Labels (H, W) of a frame (H, W, 3), through the deploy graph at the size that the network was trained for."""
     graph = spec.frame_network(network, (image.shape[0], image.shape[1])).to(compute.device)
     labels, _ = graph(torch.from_numpy(image).to(compute.device)[None])
     predicted: NDArray[np.uint8] = labels[0].cpu().numpy()

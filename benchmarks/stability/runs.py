@@ -50,7 +50,7 @@ def read_runs(paths: Sequence[Path]) -> dict[Path, PeersDocument]:
 
 def choice_of(document: PeersDocument) -> PeerRow:
     """The row of what the runtime chose by itself in a run."""
-    return next(row for row in document.rows if row.is_ours)
+    return document.chosen
 
 
 def _read(path: Path) -> PeersDocument:

@@ -36,8 +36,8 @@ from runtime.settings import RuntimeConfig
 __all__ = ["DOCUMENT_NAME", "Runs", "measure_tune", "run_all"]
 
 DOCUMENT_NAME, PAGE_NAME, PICTURE_NAME = "tune.json", "tune.md", "tune.png"
-# Load average from which there was more than this command's own start.
-BUSY = 1.0
+# Load average a core from which there was more than this command's own start.
+BUSY = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,10 +221,10 @@ def _notes(refusals: Sequence[Refusal], chosen: Setting, runs: Runs, environment
             f"The runtime would choose {chosen.name} by itself (backend.provider: auto), which has no score here; the "
             "default is the fastest that has one."
         )
-    if environment.load_average is not None and environment.load_average >= BUSY:
+    if environment.load_average is not None and environment.load_average >= BUSY * (environment.cores or 1):
         yield (
             f"This machine was busy before the run: {environment.load_average} processes wanted a core, and times and "
-            "intervals have grown by that; run it again when it is quiet, or as busy as it will be in use."
+            "intervals may have grown by that; run it again when it is quiet, or as busy as it will be in use."
         )
 
 

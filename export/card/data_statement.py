@@ -40,7 +40,7 @@ def _frames(manifest: Manifest) -> str:
     hashes = {one.quantization.calibration_sha256 for one in manifest.artefacts if one.quantization}
     rows = [
         ("source network was trained on", *_recorded(manifest, "source_frames")),
-        ("network was adapted on, without labels", *_recorded(manifest, "target_frames")),
+        (_adapted_on(manifest), *_recorded(manifest, "target_frames")),
         ("export, without labels", _set(value_at({"export": export}, "export", "frames")), None),
         ("- artefacts were compared on", None, _numbers(counted)),
         ("- INT8 was calibrated on", ", ".join(sorted(hashes)) or None, _numbers(calibrated)),
@@ -48,6 +48,12 @@ def _frames(manifest: Manifest) -> str:
         ("labelled, for mIoU alone", _set(value_at({"export": export}, "export", "test")), _labelled(manifest)),
     ]
     return "## Frames\n\n" + table(("used for", "which (INT8: SHA-256 of the frames)", "how many"), rows)
+
+
+def _adapted_on(manifest: Manifest) -> str:
+    if value_at(manifest.provenance, "training", "is_same_domain"):
+        return "network was shown, without labels, and left as it was"
+    return "network was adapted on, without labels"
 
 
 def _recorded(manifest: Manifest, key: str) -> tuple[str | None, object]:

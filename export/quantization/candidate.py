@@ -51,6 +51,15 @@ class Losses:
             )
         )
 
+    def rank(self, budget: Budget) -> tuple[bool, bool, float, float]:
+        """The more the better: what keeps its budget before what agrees a little more and loses a class."""
+        return (
+            self.is_safely_within(budget),
+            self.is_within(budget),
+            self.label_agreement,
+            -self.logits_error,
+        )
+
     @property
     def worst_recall(self) -> float | None:
         """Of the class that loses most; None where no class has pixels enough."""
@@ -64,16 +73,6 @@ class Candidate:
     method: RangeMethod
     float_layers: tuple[str, ...]
     losses: Losses
-
-    def rank(self, budget: Budget) -> tuple[bool, bool, float, float]:
-        """The more the better: what keeps its budget before what agrees a little more and loses a class."""
-        losses = self.losses
-        return (
-            losses.is_safely_within(budget),
-            losses.is_within(budget),
-            losses.label_agreement,
-            -losses.logits_error,
-        )
 
 
 def compare(expected: Sequence[LabelsAndLogits], got: Iterator[LabelsAndLogits], num_classes: int) -> Losses:

@@ -120,11 +120,12 @@ def choose_int8(
     chooser = _Chooser(calibration, compared_with, sets.choice, num_classes, scheme, config, dict(ranges or {}))
     given = () if config.float_layers == "auto" else config.float_layers
     methods = METHODS if config.range_method == "auto" else (config.range_method,)
-    best = max((chooser.measure(method, given) for method in methods), key=lambda candidate: candidate.rank(budget))
-    sensitivity: tuple[LayerSensitivity, ...] = ()
-    may_keep = (
-        config.float_layers == "auto" and config.max_float_layers > 0 and not best.losses.is_safely_within(budget)
+    best = max(
+        (chooser.measure(method, given) for method in methods), key=lambda candidate: candidate.losses.rank(budget)
     )
+    sensitivity: tuple[LayerSensitivity, ...] = ()
+    may_keep_any = config.float_layers == "auto" and config.max_float_layers > 0 and config.max_float_share > 0
+    may_keep = may_keep_any and not best.losses.is_safely_within(budget)
     if may_keep or with_report:
         sensitivity = chooser.sensitivity(best.method)
     if may_keep:
@@ -209,7 +210,7 @@ class _Chooser:
             candidate = self.measure(best.method, kept)
             if candidate.losses.is_safely_within(budget):
                 return candidate
-            best = max(best, candidate, key=lambda candidate: candidate.rank(budget))
+            best = max(best, candidate, key=lambda candidate: candidate.losses.rank(budget))
         return best
 
     def _growing(self, ordered: Sequence[str]) -> Iterator[tuple[str, ...]]:

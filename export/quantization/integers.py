@@ -98,7 +98,7 @@ def _choose(job: _Job, model: Path, path: Path, like: Int8Choice | None = None) 
 
 
 def _learn(job: _Job, before: Int8Choice, training: TrainingConfig) -> Int8Choice:
-    """Train for the integers of a choice; what is written agrees better with the adapted network than before."""
+    """Train for the integers of a choice; what is written is better than before, by budget and by agreement."""
     learnt = learn_integers(
         job.config,
         training,
@@ -114,7 +114,8 @@ def _learn(job: _Job, before: Int8Choice, training: TrainingConfig) -> Int8Choic
     after = _choose(job, tuned, path, replace(before, ranges=learnt.ranges))
     calibrated, trained = before.losses.label_agreement, after.losses.label_agreement
     say(f"{job.path.name}: label agreement {calibrated:.4%} as calibrated, {trained:.4%} trained")
-    if trained <= calibrated:
+    budget = job.config.budgets.int8
+    if after.losses.rank(budget) <= before.losses.rank(budget):
         say("training for the integers did not help; the calibrated form is kept")
         return before
     path.replace(job.path)

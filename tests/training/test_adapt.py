@@ -267,6 +267,10 @@ def test_rendered_streets_go_from_source_training_to_a_report(
     assert figures["adapted_miou"] == report["adapted"]["miou"]
     assert all(0 <= row["miou"] <= 100 and len(row["iou"]) == 19 for row in report.values())
     assert leftovers(tmp_path / "out") == []
+    told = load_network(tmp_path / "out/adapted.safetensors")[1].provenance
+    learnt_from = {"source": told["source_frames"], "target": told["target_frames"]}
+    assert {frames["domain"] for frames in learnt_from.values()} == learnt_from.keys()
+    assert [frames["num_frames"] for frames in learnt_from.values()] == [2, 2]
 
 
 # Killed

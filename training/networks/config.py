@@ -88,6 +88,10 @@ class DeepLabV2Config(_Fed):
                 f"7x7 stem; trunk={self.trunk} has another form. Use trunk: torchvision, or give weights of this form "
                 "as source.start_from"
             )
+        if self.imagenet and self.zero_init_residual:
+            raise ValueError(
+                "zero_init_residual=true is for random weights, and imagenet=true takes their place; leave one out"
+            )
         if self.head != "sum" and self.branches != 4:
             raise ValueError(f"branches={self.branches} are of head: sum; leave it out with head: {self.head}")
         return self

@@ -14,7 +14,7 @@ from runtime.errors import ConfigError
 from training.checkpoint import NetworkSpec
 from training.networks.network import NetworkOutput, SegmentationNetwork
 
-__all__ = ["require_multiple", "require_usable"]
+__all__ = ["require_sees", "require_usable"]
 
 MULTIPLES = (8, 14, 16, 32, 64, 128)
 DROPPED_OUT = 1e-2
@@ -48,7 +48,7 @@ def require_usable(
     """
     evaluated = {"model.network_hw": spec.network_hw, **(frame_sizes or {})}
     for key, hw in {crop_key: crop_hw, **evaluated}.items():
-        require_multiple(network, key, hw)
+        _require_multiple(network, key, hw)
     if not any(parameter.requires_grad for parameter in network.parameters()):
         raise ConfigError("the network has no trainable parameter; let those that are to adapt require gradients")
     # A copy, because a pass in training mode moves batch-norm statistics.
@@ -65,12 +65,18 @@ def require_usable(
             _require_repeatable(probed, spec.network_hw)
 
 
-def require_multiple(network: SegmentationNetwork, key: str, hw: tuple[int, int]) -> None:
-    """Refuse a size that is no multiple of what the network takes.
+def require_sees(network: SegmentationNetwork, key: str, hw: tuple[int, int]) -> None:
+    """Refuse a size that the network cannot see when it is deployed; it is in evaluation mode afterwards.
 
     Raises:
-        ConfigError: names `key`, and the nearest size that fits.
+        ConfigError: names `key`, and a size that fits where there is one.
     """
+    _require_multiple(network, key, hw)
+    with torch.no_grad():
+        _run(network.eval(), hw, 1, key)
+
+
+def _require_multiple(network: SegmentationNetwork, key: str, hw: tuple[int, int]) -> None:
     multiple = network.size_multiple
     if any(side % multiple for side in hw):
         raise ConfigError(

@@ -181,6 +181,18 @@ def test_peers_stand_by_their_time_and_ours_is_marked() -> None:
     assert "`deeplab_v2 resnet18`, frames of 256x128. Medians of 64 frames each" in found[-1]
 
 
+def test_peers_without_a_score_of_ours_are_not_published(root: Path) -> None:
+    document = beside_peer(50.0).model_dump(mode="json")
+    for entry in document["rows"]:
+        if entry["is_ours"]:
+            entry.update(samples_ns=[], percentiles_ms={})
+    (root / "peers.json").write_text(json.dumps(document))
+    before = (root / "README.md").read_text()
+    with pytest.raises(DataError, match="no row of the bundle with a score"):
+        write_readme({"peers": root / "peers.json"}, root=root)
+    assert (root / "README.md").read_text() == before
+
+
 def test_peers_in_a_sentence_are_times_ours() -> None:
     assert peers_sentence(beside_peer(50.0)).endswith(
         "`int8-cpu.onnx in cpu` takes **50.0 ms** (99.00% of PyTorch's labels, -0.10 mIoU). "

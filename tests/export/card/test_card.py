@@ -151,6 +151,13 @@ def test_statement_counts_frames_and_tells_no_place(bundle: Path) -> None:
     assert "secret" not in page
 
 
+def test_network_that_was_left_as_it_was_was_not_adapted(bundle: Path) -> None:
+    training = {**PROVENANCE["training"], "is_same_domain": True}  # type: ignore[dict-item]
+    page = statement_of(write(bundle, provenance={**PROVENANCE, "training": training}))
+    assert row(page, "network was shown, without labels, and left as it was")[2] == "2975"
+    assert "was adapted on" not in page
+
+
 def test_what_the_manifest_does_not_tell_is_not_recorded(bundle: Path) -> None:
     manifest = write(bundle, provenance={})
     page, statement = card_of(manifest), statement_of(manifest)

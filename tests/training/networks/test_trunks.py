@@ -145,6 +145,7 @@ def test_the_config_reaches_the_network() -> None:
         ({"backbone": "resnet34", "trunk": "deep_stem"}, "use resnet50 or resnet101"),
         ({"trunk": "caffe", "imagenet": True}, "imagenet=true gives torchvision's weights, .* trunk=caffe"),
         ({"trunk": "deep_stem", "imagenet": True}, r"source\.start_from"),
+        ({"imagenet": True, "zero_init_residual": True}, "zero_init_residual=true is for random weights"),
         ({"head": "module2", "branches": 2}, "branches=2 are of head: sum"),
         ({"branches": 3}, "Input should be 2 or 4"),
     ],
