@@ -16,9 +16,7 @@ class KnownOption:
 
 ULTRALYTICS = (
     KnownOption("format", "artefacts", "a list: one bundle holds many, each proven before it is in"),
-    KnownOption(
-        "imgsz", "frame_hw", "the camera's size; network_hw is the one the network sees, and resizing is inside"
-    ),
+    KnownOption("imgsz", "frame_hw", "the camera's size; network_hw is what the network sees; resizing is inside"),
     KnownOption("half", "artefacts", "fp16.onnx, fp16.engine, bf16.onnx, bf16.engine"),
     KnownOption("int8", "artefacts", "int8-cpu.onnx for CPUs, int8-gpu.onnx and int8.engine for TensorRT"),
     KnownOption("data", "frames", "your own unlabelled target frames; no example data set stands in for them"),
