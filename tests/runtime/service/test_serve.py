@@ -170,8 +170,13 @@ def test_page_metrics_and_shared_memory_are_there_while_it_serves(start: Start) 
     served = start("live={port: 0}", "drift={}", f"sinks=[{{kind: ring, name: {name}}}]")
     served.until(lambda: "ready after" in served.told and re.search(r"live view http://\S+\s", served.told) is not None)
     (url,) = re.findall(r"live view (http://\S+)", served.told)
-    with urllib.request.urlopen(f"{url.rstrip('/')}/metrics", timeout=30) as answer:
-        assert b"iapc_health_state" in answer.read()
+
+    def has_health() -> bool:
+        with urllib.request.urlopen(f"{url.rstrip('/')}/metrics", timeout=30) as answer:
+            return b"iapc_health_state" in answer.read()
+
+    # The page is there before the loop has looked at itself for the first time.
+    served.until(has_health)
     command = [sys.executable, "-m", "runtime", "watch", name]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as watching:
         assert watching.stderr is not None
