@@ -10,6 +10,7 @@ import pytest
 from export.config import ExportConfig
 from export.frame_sets import FrameSets
 from export.frozen import Frozen, freeze
+from export.gates.recalls import ClassRecall
 from export.onnx_from_torch import onnx_from_torch
 from export.quantization import integers
 from export.quantization.choose import Calibration, Int8Choice, calibrate, choose_int8
@@ -20,6 +21,9 @@ from training.config import TrainingConfig
 
 HW = (64, 96)
 NEVER_MET = {"int8": {"min_label_agreement": 1.0, "max_logits_error": 0.0}}
+CLASSES_KEPT = {
+    "int8": {"min_label_agreement": 0.0, "max_logits_error": 9.0, "min_class_recall": 0.01, "min_rare_recall": 0.01}
+}
 ALWAYS_MET = {
     "int8": {"min_label_agreement": 0.0, "max_logits_error": 9.0, "min_class_recall": 0.0, "min_rare_recall": 0.0}
 }
@@ -138,20 +142,33 @@ def test_training_that_does_harm_leaves_the_calibrated_form(
     assert "the calibrated form is kept" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("budgets", "before"),
+    [
+        (NEVER_MET, {"label_agreement": 0.0}),
+        # Nothing agrees better than all of it, but a class is lost.
+        (CLASSES_KEPT, {"label_agreement": 1.0, "classes": (ClassRecall(0.5, 0.0),)}),
+    ],
+)
 def test_training_that_helps_is_written_and_told(
-    choose: Choose, training: TrainingConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    choose: Choose,
+    training: TrainingConfig,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    budgets: dict[str, Any],
+    before: dict[str, Any],
 ) -> None:
-    calibrated = choose(budgets=NEVER_MET, when="never")
+    calibrated = choose(budgets=budgets, when="never")
     content = (tmp_path / "int8.onnx").read_bytes()
     # What helps a network of random weights is chance, so anything counts as better than before here.
     found = choose_int8
 
     def worse_before(model: Path, path: Path, **arguments: Any) -> Int8Choice:
         choice = found(model, path, **arguments)
-        return choice if arguments["ranges"] else replace(choice, losses=replace(choice.losses, label_agreement=0.0))
+        return choice if arguments["ranges"] else replace(choice, losses=replace(choice.losses, **before))
 
     monkeypatch.setattr(integers, "choose_int8", worse_before)
-    trained = choose(budgets=NEVER_MET, training=training, when="always", iterations=2)
+    trained = choose(budgets=budgets, training=training, when="always", iterations=2)
     assert trained.quantization.trained_iterations == 2
     assert trained.quantization.float_layers == calibrated.quantization.float_layers
     assert trained.losses.label_agreement > 0.5
