@@ -140,7 +140,7 @@ def _run(
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="iapc-peers-")))
         frozen = load_frozen(config, manifest)
         graph, spec = frozen.network, frozen.spec
-        given = Given(graph, spec, threads, scratch)
+        given = Given(graph, spec, config.threads, scratch)
         work, peak = count_work(graph), measure_peak(threads)
         app_s = config.peers.benchmark_app_s
         app_ms = benchmark_app_ms(given, app_s) if app_s else None

@@ -16,7 +16,8 @@ PATH = "plain torch.onnx.export; numpy normalises to float32 on the host; float 
 def _on(provider: str, given: Given) -> Segment | NotRun:
     onnxruntime = import_onnxruntime()
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = given.threads
+    if given.threads is not None:
+        options.intra_op_num_threads = given.threads
     session = onnxruntime.InferenceSession(str(export_plainly(given)), options, providers=[provider])
     if session.get_providers()[0] != provider:
         return NotRun(f"ONNX Runtime fell back from {provider} to {session.get_providers()[0]}")

@@ -28,11 +28,11 @@ def _open(given: Given, settings: dict[str, Any]) -> Segment | NotRun:
     if find_spec("openvino") is None:
         return NotRun("OpenVINO is not installed; `pip install 'iapc[openvino]'` adds it")
     openvino = import_openvino()
+    settings = {"PERFORMANCE_HINT": "LATENCY", **settings}
+    if given.threads is not None:
+        settings["INFERENCE_NUM_THREADS"] = given.threads
     with kept_signal_stack():
-        model = openvino.convert_model(str(export_plainly(given)))
-        compiled = openvino.compile_model(
-            model, "CPU", {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": given.threads, **settings}
-        )
+        compiled = openvino.compile_model(openvino.convert_model(str(export_plainly(given))), "CPU", settings)
     host = Host.of(given)
 
     def segment(frame: Frame) -> Frame:
@@ -68,7 +68,9 @@ def benchmark_app_ms(given: Given, seconds: int) -> float | None:
     if find_spec("openvino") is None:
         return None
     options = ["-m", str(export_plainly(given)), "-d", "CPU", "-api", "sync", "-hint", "none", "-nstreams", "1"]
-    command = [sys.executable, "-c", BENCHMARK_APP, *options, "-nthreads", str(given.threads), "-t", str(seconds)]
+    if given.threads is not None:
+        options += ["-nthreads", str(given.threads)]
+    command = [sys.executable, "-c", BENCHMARK_APP, *options, "-t", str(seconds)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
     found = MEDIAN.search(done.stdout)
     if done.returncode != 0 or found is None:

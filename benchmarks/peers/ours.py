@@ -26,13 +26,13 @@ class Ours:
     precision: Precision
 
 
-def open_ours(bundle: Path, manifest: Manifest, threads: int, folder: Path, stack: ExitStack) -> list[Ours]:
+def open_ours(bundle: Path, manifest: Manifest, threads: int | None, folder: Path, stack: ExitStack) -> list[Ours]:
     """The runtime's own choice first, then fp32.onnx where the bundle has it and it was not the choice.
 
     Args:
         bundle: folder of the artefacts.
         manifest: what it says.
-        threads: CPU threads of each engine.
+        threads: CPU threads of each engine; None leaves it what it takes by itself.
         folder: where the race is remembered, so that one of another day decides nothing.
         stack: closes the engines.
 

@@ -95,11 +95,12 @@ def peers_legend(document: PeersDocument) -> list[str]:
         for name, found in document.peak.operations_per_s.items()
     )
     frame, seen = (f"{height} x {width}" for height, width in (document.frame_hw, document.network_hw))
+    given = "" if document.config["threads"] is not None else ", each engine's own default"
     lines = [
         f"Network: {document.network}, which sees frames of {frame} pixels (height x width) at {seen}.",
         f"Latency: {document.scenario}. Median of {document.num_rounds} frames each, taking turns in an order drawn "
-        f"anew; none dropped; CPU threads: {document.environment.threads}. First: the first frame after loading; that "
-        "of a bundle comes after its warm-up and golden frames.",
+        f"anew; none dropped; CPU threads: {document.environment.threads}{given}. First: the first frame after "
+        "loading; that of a bundle comes after its warm-up and golden frames.",
         "Ours: the first bold row, the runtime's own choice; with 95 % bootstrap interval within this run.",
         f"Label agreement: share of pixels with the label of PyTorch eager in float32, on {document.num_compared} of "
         "the timed frames.",

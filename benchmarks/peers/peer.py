@@ -18,12 +18,13 @@ class Given:
     """What every peer starts from.
 
     `graph` is the deploy graph on the CPU, in evaluation mode, without gradients; peers that want another form copy it.
+    `threads` are the CPU threads that were asked for; None leaves each engine what it takes by itself, as its users do.
     `folder` is for the files they make, and is deleted after the run.
     """
 
     graph: FrameNetwork
     spec: NetworkSpec
-    threads: int
+    threads: int | None
     folder: Path
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime.arrays import read_only
+from runtime.backends.cores import place_threads, usable_cores
 from runtime.backends.ort_providers import Provider
 from runtime.backends.packages import import_onnxruntime
 from runtime.backends.tensors import LogitsLayout, Tensors, check_tensors, read_model
@@ -26,7 +27,7 @@ class OnnxRuntimeEngine:
         frame_hw: frame size that the model must take.
         logits: what the model gives instead of labels and confidence; None where it gives those.
         provider: what computes.
-        threads: CPU threads; None takes every physical core.
+        threads: CPU threads; None takes one for each physical core that this process may use.
         is_spinning: whether idle threads keep their cores busy for a while.
 
     Attributes:
@@ -91,8 +92,10 @@ def _require_offered(ort: Any, provider: Provider) -> None:
 def _options(ort: Any, provider: Provider, threads: int | None, *, is_spinning: bool) -> Any:
     options = ort.SessionOptions()
     options.inter_op_num_threads = 1
-    if threads is not None:
-        options.intra_op_num_threads = threads
+    placement = place_threads(usable_cores(), threads)
+    options.intra_op_num_threads = placement.threads
+    if placement.workers:
+        options.add_session_config_entry("session.intra_op_thread_affinities", placement.affinities)
     options.add_session_config_entry("session.intra_op.allow_spinning", str(int(is_spinning)))
     if provider.cuda_device_id is not None:
         options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")

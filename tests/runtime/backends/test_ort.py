@@ -4,7 +4,7 @@ from typing import Any
 import onnxruntime
 import pytest
 
-from runtime.backends import ort_providers
+from runtime.backends import ort, ort_providers
 from runtime.backends.config import BackendConfig, CudaConfig, TensorRtEpConfig
 from runtime.backends.open import open_backend
 from runtime.backends.ort import OnnxRuntimeEngine
@@ -46,6 +46,18 @@ def test_threads_and_spinning_are_as_asked(bundle: Path, is_spinning: bool, entr
     assert options.intra_op_num_threads == 3
     assert options.get_session_config_entry("session.intra_op.allow_spinning") == entry
     engine.close()
+
+
+def test_threads_that_are_asked_for_are_tied_to_cores_as_those_by_default_are(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ort, "usable_cores", lambda: [[0], [1]])
+    for threads in (2, None):
+        engine = OnnxRuntimeEngine(bundle / "fp32.onnx", FRAME_HW, provider=ort_providers.cpu(), threads=threads)
+        options = engine._session.get_session_options()
+        assert options.intra_op_num_threads == 2
+        assert options.get_session_config_entry("session.intra_op_thread_affinities") == "2"
+        engine.close()
 
 
 def test_tensorrt_is_never_replaced_where_this_onnx_runtime_lacks_it(
