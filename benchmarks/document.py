@@ -66,8 +66,9 @@ class LadderRow(StrictModel):
 
     `recorded_agreement` is what the manifest says of label agreement, `label_agreement` what was found here. `not_run`
     says why nothing was measured, `refusal` why what was measured does not count. mIoU is in percent, its change in
-    points. `faster_than_fp32` compares with the float32 artefact in the same engine, `faster_than_onnxruntime` with
-    fp32.onnx in ONNX Runtime; None where those have no score.
+    points, with the 95 % interval of `miou_ahead`. `class_pixels` are the `PixelCounts` of the labelled frames, which
+    rows of other documents are compared by. `faster_than_fp32` compares with the float32 artefact in the same engine,
+    `faster_than_onnxruntime` with fp32.onnx in ONNX Runtime; None where those have no score.
     """
 
     artefact: str | None
@@ -80,6 +81,8 @@ class LadderRow(StrictModel):
     label_agreement: Share | None = None
     miou: float | None = None
     miou_change: float | None = None
+    miou_change_interval: tuple[float, float] | None = None
+    class_pixels: tuple[tuple[int, ...], ...] = ()
     median_ms: float | None = None
     p90_ms: float | None = None
     faster_than_fp32: Ratio | None = None

@@ -32,7 +32,6 @@ from runtime.bundle.opening import read_manifest
 from runtime.command import progress, say
 from runtime.errors import BackendError, GateError
 from runtime.files import sha256_of, writable_folder, write_json, write_text
-from runtime.metrics import ConfusionMatrix
 
 __all__ = ["DOCUMENT_NAME", "PAGE_NAME", "measure_ladder"]
 
@@ -75,8 +74,7 @@ def measure_ladder(config: BenchmarksConfig) -> dict[str, Any]:
     with ExitStack() as stack:
         stack.callback(torch.set_num_threads, torch.get_num_threads())
         torch.set_num_threads(threads)
-        num_classes = len(manifest.classes)
-        reference = Contender(open_pytorch(config, manifest), ConfusionMatrix(num_classes))
+        reference = Contender(open_pytorch(config, manifest))
         rungs = _open_rungs(config, manifest, rungs_of(manifest, engines), stack)
         contenders = [reference, *(opened for _, opened in rungs if isinstance(opened, Contender))]
         count_truth(test, manifest, contenders)
@@ -114,7 +112,7 @@ def _open_rungs(
             timed = open_rung(rung, config.bundle, frozen, stack)
         except BackendError as error:
             return _Refused(str(error))
-        return timed if isinstance(timed, NotRun) else Contender(timed, ConfusionMatrix(len(manifest.classes)))
+        return timed if isinstance(timed, NotRun) else Contender(timed)
 
     return [(rung, open_one(rung)) for rung in progress(rungs, title="load", unit="artefact")]
 
@@ -133,7 +131,8 @@ def _rows(config: BenchmarksConfig, reference: Contender, rungs: Sequence[tuple[
         engine=PYTORCH,
         precision="fp32",
         num_bytes=config.checkpoint.stat().st_size,
-        miou=reference.miou,
+        class_pixels=tuple(reference.truth.frames),
+        **reference.miou_figures(reference),
         **_latency(reference, None, onnxruntime),
     )
     for rung, opened in rungs:
@@ -154,9 +153,8 @@ def _rows(config: BenchmarksConfig, reference: Contender, rungs: Sequence[tuple[
             yield row.model_copy(update=update)
         else:
             figures = _latency(opened, baselines.get(rung.family), onnxruntime)
-            change = None if opened.miou is None or reference.miou is None else opened.miou - reference.miou
-            measured = {"label_agreement": opened.agreement, "miou": opened.miou, "miou_change": change}
-            yield row.model_copy(update={**measured, **figures})
+            measured = {"label_agreement": opened.agreement, "class_pixels": tuple(opened.truth.frames)}
+            yield row.model_copy(update={**measured, **opened.miou_figures(reference), **figures})
 
 
 def _latency(contender: Contender, baseline: Contender | None, onnxruntime: Contender | None) -> dict[str, Any]:

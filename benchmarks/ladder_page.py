@@ -4,7 +4,7 @@ from pathlib import Path
 
 from benchmarks.document import LadderDocument, LadderRow, Ratio
 from benchmarks.samples import MIN_SAMPLES
-from benchmarks.tables import markdown_table, number, share, text_table
+from benchmarks.tables import change, markdown_table, number, share, text_table
 
 __all__ = ["ladder_page", "ladder_text"]
 
@@ -56,7 +56,9 @@ def _header(document: LadderDocument) -> list[str]:
 
 def _cells(document: LadderDocument, row: LadderRow) -> list[str]:
     is_reference = row.artefact is None
-    accuracy = [number(row.miou, 2), number(row.miou_change, 2, is_signed=True)] if document.num_test_frames else []
+    accuracy = (
+        [number(row.miou, 2), change(row.miou_change, row.miou_change_interval)] if document.num_test_frames else []
+    )
     return [
         row.artefact or "checkpoint",
         row.engine,
@@ -96,7 +98,7 @@ def _legend(document: LadderDocument) -> list[str]:
         lines.insert(
             1,
             f"mIoU: percent, over {document.num_test_frames} labelled frames and the classes they have; change in "
-            "points against PyTorch.",
+            "points against PyTorch, with the 95 % interval of drawing other frames of these.",
         )
     refusals = [
         f"No score for {row.artefact} in {row.engine}: {' '.join(row.refusal.split())}."

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-__all__ = ["ABSENT", "Interval", "markdown_table", "number", "share", "text_table", "with_interval"]
+__all__ = ["ABSENT", "Interval", "change", "markdown_table", "number", "share", "text_table", "with_interval"]
 
 ABSENT = "-"
 """What stands where there is no figure."""
@@ -54,6 +54,12 @@ def number(value: float | None, digits: int, *, is_signed: bool = False) -> str:
     # Adding zero takes the sign off what rounds to zero.
     rounded = round(value, digits) + 0.0
     return f"{rounded:+.{digits}f}" if is_signed else f"{rounded:.{digits}f}"
+
+
+def change(value: float | None, interval: tuple[float, float] | None) -> str:
+    """A signed difference with its interval where it has one, two digits after the point each; `-` for None."""
+    ends = "" if interval is None else " ({} to {})".format(*(number(end, 2, is_signed=True) for end in interval))
+    return f"{number(value, 2, is_signed=True)}{ends}"
 
 
 def share(value: float | None, digits: int) -> str:

@@ -5,10 +5,12 @@ hits all of them; no sample is dropped.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
+from benchmarks.accuracy import PixelCounts, miou_ahead, miou_of
 from benchmarks.config import BenchmarksConfig
 from benchmarks.contenders import SEED, Frame, Timed
 from benchmarks.document import Ratio
@@ -16,7 +18,6 @@ from benchmarks.samples import speedup, speedup_interval
 from runtime.bundle.manifest import Manifest
 from runtime.command import progress, say
 from runtime.frames import check_frame
-from runtime.metrics import ConfusionMatrix
 from training.checkpoint import load_network
 from training.data.frames import LabelledFrames
 from training.data.open import open_labelled_frames
@@ -29,7 +30,7 @@ class Contender:
     """What runs, and its labels so far: against PyTorch's, and against the truth."""
 
     timed: Timed
-    truth: ConfusionMatrix
+    truth: PixelCounts = field(default_factory=PixelCounts)
     num_equal: int = 0
     num_pixels: int = 0
 
@@ -40,13 +41,17 @@ class Contender:
 
     @property
     def miou(self) -> float | None:
-        """Mean IoU in percent over the classes that the truth has; None where no frame was counted.
+        """See `miou_of`; None where no frame was counted."""
+        return miou_of(self.truth)
 
-        Over all that are predicted, a single stray pixel of another class would put a zero into the mean of one
-        contender and not into another's.
-        """
-        present = np.flatnonzero(self.truth.counts.sum(axis=1)).tolist()
-        return self.truth.miou(present) if present else None
+    def miou_figures(self, reference: "Contender") -> dict[str, Any]:
+        """What a row of a document says of accuracy: `miou`, its change against the reference and the interval."""
+        ahead = None if self is reference else miou_ahead(self.truth, reference.truth)
+        return {
+            "miou": self.miou,
+            "miou_change": None if ahead is None else ahead.value,
+            "miou_change_interval": None if ahead is None else (ahead.low, ahead.high),
+        }
 
     def ratio_to(self, baseline: "Contender | None") -> Ratio | None:
         """How many times as fast as the baseline this one is; None without one."""
@@ -94,7 +99,7 @@ def count_truth(test: TestFrames | None, manifest: Manifest, contenders: Sequenc
         frame, truth = test.frames.image(index), test.frames.label(index)
         check_frame(frame, manifest.frame_hw, test.frames.name(index))
         for contender in contenders:
-            contender.truth.update(truth, contender.timed.segment(frame))
+            contender.truth.update(truth, contender.timed.segment(frame), len(manifest.classes))
 
 
 def run_rounds(contenders: Sequence[Contender], frames: Sequence[Frame], num_rounds: int) -> int:

@@ -1,15 +1,17 @@
-"""`choose`: the most accurate of what was measured that is within a budget of milliseconds."""
+"""`choose`: what is as accurate as anything measured within a budget of milliseconds, in the least time."""
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.accuracy import Ahead
 from benchmarks.choose.config import ChooseConfig
 from benchmarks.choose.document import Candidate, ChooseDocument
-from benchmarks.choose.front import fastest_front, recommended
+from benchmarks.choose.front import fastest_front, lead_within, recommended
 from benchmarks.choose.page import choose_page, choose_text, verdict
 from benchmarks.choose.picture import draw_choose
-from benchmarks.choose.points import points_of, read_ladders
+from benchmarks.choose.points import Point, points_of, read_ladders
 from runtime.command import say
 from runtime.errors import DataError, GateError
 from runtime.files import writable_folder, write_json, write_text
@@ -26,8 +28,8 @@ def choose(config: ChooseConfig, output: Path) -> dict[str, Any]:
     Nothing is measured here: times and accuracies are those of the ladders.
 
     Returns:
-        Key figures: `recommended`, with bundle, artefact, engine, `ms` and `miou`, or None; `front`, the number of its
-        points; `document`, `page` and `picture`.
+        Key figures: `recommended`, with bundle, artefact, engine, `ms`, `miou` and the `lead` of the most accurate
+        within the budget, or None; `front`, the number of its points; `document`, `page` and `picture`.
 
     Raises:
         DataError: there is no ladder, one is damaged, or none has both a time and an accuracy.
@@ -41,24 +43,16 @@ def choose(config: ChooseConfig, output: Path) -> dict[str, Any]:
     points, left_out = points_of(documents, config.percentile)
     points.sort(key=lambda point: (point.ms, -point.miou))
     front = fastest_front(points)
-    chosen = None if config.budget_ms is None else recommended(front, config.budget_ms)
+    budget_ms = 0.0 if config.budget_ms is None else config.budget_ms
+    leads = lead_within(front, budget_ms)
+    chosen = recommended(front, budget_ms)
     document = ChooseDocument(
         created_unix_s=int(time.time()),
         percentile=config.percentile,
         budget_ms=config.budget_ms,
-        candidates=tuple(
-            Candidate(
-                bundle=point.bundle,
-                artefact=point.artefact,
-                engine=point.engine,
-                precision=point.precision,
-                ms=point.ms,
-                miou=point.miou,
-                is_on_front=point in front,
-            )
-            for point in points
-        ),
+        candidates=tuple(_candidate(point, front, leads) for point in points),
         recommended=None if chosen is None else points.index(chosen),
+        most_accurate=points.index(leads[-1][0]) if leads else None,
         left_out=tuple(left_out),
         ladders=tuple(paths),
         environment=documents[paths[0]].environment,
@@ -75,6 +69,21 @@ def choose(config: ChooseConfig, output: Path) -> dict[str, Any]:
     return figures
 
 
+def _candidate(point: Point, front: Sequence[Point], leads: Sequence[tuple[Point, Ahead]]) -> Candidate:
+    lead = next((lead for found, lead in leads if found is point), None)
+    return Candidate(
+        bundle=point.bundle,
+        artefact=point.artefact,
+        engine=point.engine,
+        precision=point.precision,
+        ms=point.ms,
+        miou=point.miou,
+        is_on_front=any(found is point for found in front),
+        lead=None if lead is None else lead.value,
+        lead_interval=None if lead is None else (lead.low, lead.high),
+    )
+
+
 def _key_figures(document: ChooseDocument, folder: Path) -> dict[str, Any]:
     chosen = None if document.recommended is None else document.candidates[document.recommended]
     return {
@@ -86,6 +95,8 @@ def _key_figures(document: ChooseDocument, folder: Path) -> dict[str, Any]:
             "engine": chosen.engine,
             "ms": round(chosen.ms, 3),
             "miou": round(chosen.miou, 3),
+            "lead": None if chosen.lead is None else round(chosen.lead, 3),
+            "lead_interval": None if chosen.lead_interval is None else [round(end, 3) for end in chosen.lead_interval],
         },
         "front": sum(found.is_on_front for found in document.candidates),
         "document": str(folder / DOCUMENT_NAME),

@@ -12,7 +12,11 @@ __all__ = ["Candidate", "ChooseDocument"]
 
 
 class Candidate(StrictModel):
-    """An artefact in an engine, and whether it is on the front."""
+    """An artefact in an engine, and whether it is on the front.
+
+    `lead` is by how many points of mIoU the most accurate within the budget is ahead of it, with the 95 % interval of
+    `miou_ahead`; None where this one is not on the front, or beyond the budget.
+    """
 
     bundle: Path
     artefact: str
@@ -21,10 +25,14 @@ class Candidate(StrictModel):
     ms: PositiveFloat
     miou: float
     is_on_front: bool
+    lead: float | None = None
+    lead_interval: tuple[float, float] | None = None
 
 
 class ChooseDocument(StrictModel):
-    """All candidates, fastest first; `recommended` is an index into them, None without a budget or within it.
+    """All candidates, fastest first; `recommended` and `most_accurate` are indices into them.
+
+    Both are within the budget, and None without a budget or where nothing is within it.
 
     Environment is that of the first ladder; all were measured on the same processor with as many threads.
     """
@@ -35,7 +43,13 @@ class ChooseDocument(StrictModel):
     budget_ms: PositiveFloat | None
     candidates: tuple[Candidate, ...]
     recommended: NonNegativeInt | None
+    most_accurate: NonNegativeInt | None = None
     left_out: tuple[str, ...]
     ladders: tuple[Path, ...]
     environment: Environment
     config: dict[str, Any]
+
+    @property
+    def front(self) -> list[Candidate]:
+        """The candidates that no other beats, fastest first."""
+        return [candidate for candidate in self.candidates if candidate.is_on_front]

@@ -1,9 +1,11 @@
-"""The Pareto front: points that no other beats in accuracy without taking longer."""
+"""The Pareto front, points that no other beats in accuracy without taking longer, and which of them to take."""
 
 from collections.abc import Sequence
 from typing import Protocol, TypeVar
 
-__all__ = ["Timed", "fastest_front", "recommended"]
+from benchmarks.accuracy import Ahead, PixelCounts, miou_ahead
+
+__all__ = ["Counted", "Timed", "fastest_front", "lead_within", "recommended"]
 
 
 class Timed(Protocol):
@@ -20,7 +22,17 @@ class Timed(Protocol):
         ...
 
 
+class Counted(Timed, Protocol):
+    """Something timed, whose accuracy is known frame by frame; all of a front on the same frames."""
+
+    @property
+    def counts(self) -> PixelCounts:
+        """Pixels by class and frame."""
+        ...
+
+
 Found = TypeVar("Found", bound=Timed)
+FoundCounted = TypeVar("FoundCounted", bound=Counted)
 
 
 def fastest_front(points: Sequence[Found]) -> list[Found]:
@@ -35,7 +47,17 @@ def fastest_front(points: Sequence[Found]) -> list[Found]:
     return front
 
 
-def recommended(front: Sequence[Found], budget_ms: float) -> Found | None:
-    """The most accurate point of a front within the budget; None where none is."""
+def lead_within(front: Sequence[FoundCounted], budget_ms: float) -> list[tuple[FoundCounted, Ahead]]:
+    """The points of a front within the budget, fastest first, each with the lead that the most accurate has over it."""
     within = [point for point in front if point.ms <= budget_ms]
-    return within[-1] if within else None
+    leads = [(point, miou_ahead(within[-1].counts, point.counts)) for point in within]
+    return [(point, lead) for point, lead in leads if lead is not None]
+
+
+def recommended(front: Sequence[FoundCounted], budget_ms: float) -> FoundCounted | None:
+    """The fastest within the budget that the labelled frames cannot tell from the most accurate there; None without.
+
+    That is, the interval of the lead that the most accurate has over it contains zero: time that buys nothing which
+    can be shown is better kept.
+    """
+    return next((point for point, lead in lead_within(front, budget_ms) if lead.low <= 0.0), None)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.accuracy import PixelCounts
 from benchmarks.document import LadderDocument
 from benchmarks.reading import read_document
 from benchmarks.samples import percentiles_ms
@@ -20,7 +21,7 @@ UNSERVED = "PyTorch"
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """An artefact of a bundle in an engine: `ms` from frame to labels, `miou` in percent."""
+    """An artefact of a bundle in an engine: `ms` from frame to labels, `miou` in percent, and what it comes from."""
 
     bundle: Path
     artefact: str
@@ -28,18 +29,14 @@ class Point:
     precision: str
     ms: float
     miou: float
-
-    @property
-    def name(self) -> str:
-        """For people: the run that the bundle is of, the artefact and the engine."""
-        return f"{self.bundle.parent.name or self.bundle.name}: {self.artefact} in {self.engine}"
+    counts: PixelCounts
 
 
 def read_ladders(paths: Sequence[Path]) -> dict[Path, LadderDocument]:
     """Read the documents.
 
     Raises:
-        DataError: one is missing or damaged.
+        DataError: one is missing, damaged, or does not tell its accuracy frame by frame.
         ConfigError: they were measured on other processors, thread counts or labelled frames, and cannot be compared.
     """
     documents = {path: _read(path) for path in paths}
@@ -75,7 +72,8 @@ def points_of(documents: dict[Path, LadderDocument], percentile: str) -> tuple[l
                 continue
             ms = percentiles_ms(np.array(row.samples_ns))[percentile] if row.samples_ns else None
             if ms is not None and row.miou is not None:
-                points.append(Point(bundle, row.artefact, row.engine, row.precision, ms, row.miou))
+                counts = PixelCounts(row.class_pixels)
+                points.append(Point(bundle, row.artefact, row.engine, row.precision, ms, row.miou, counts))
                 continue
             reason = row.not_run or row.refusal
             if reason is None:
@@ -93,6 +91,11 @@ def _read(path: Path) -> LadderDocument:
     if not path.is_file():
         raise DataError(f"there is no {path}; `python -m benchmarks ladder` makes it")
     document: LadderDocument = read_document(path, LadderDocument, "python -m benchmarks ladder")
+    if any(row.miou is not None and not row.class_pixels for row in document.rows):
+        raise DataError(
+            f"{path} has a mIoU without the pixels of each labelled frame, as earlier versions wrote it; run `python "
+            "-m benchmarks ladder` again"
+        )
     return document
 
 

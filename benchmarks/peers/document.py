@@ -20,8 +20,8 @@ class PeerRow(StrictModel):
 
     `is_ours` marks artefacts of the bundle; the first of them is the one that the runtime chooses by itself on this
     machine. `not_run` says why nothing was measured, `refusal` why what was measured does not count. `ours_is_faster`
-    is the ratio of this row's median to that of the runtime's choice. `floor` is the time at
-    the machine's peak in this precision.
+    is the ratio of this row's median to that of the runtime's choice. The change of mIoU is in points, with the 95 %
+    interval of `miou_ahead`. `floor` is the time at the machine's peak in this precision.
     """
 
     name: str
@@ -37,6 +37,7 @@ class PeerRow(StrictModel):
     label_agreement: Share | None = None
     miou: float | None = None
     miou_change: float | None = None
+    miou_change_interval: tuple[float, float] | None = None
     ours_is_faster: Ratio | None = None
     floor: Floor | None = None
     floor_share: float | None = None

@@ -42,7 +42,6 @@ from runtime.bundle.opening import read_manifest
 from runtime.command import progress, say
 from runtime.errors import ConfigError, GateError
 from runtime.files import sha256_of, writable_folder, write_json, write_text
-from runtime.metrics import ConfusionMatrix
 from training.checkpoint import NetworkSpec
 
 __all__ = ["DOCUMENT_NAME", "measure_peers"]
@@ -182,15 +181,11 @@ def _open_all(
     config: BenchmarksConfig, manifest: Manifest, given: Given, peers: Sequence[Peer], stack: ExitStack
 ) -> Iterator[_Entrant]:
     """PyTorch eager, which labels are compared with, then ours, then the peers."""
-
-    def contender(timed: Timed) -> Contender:
-        return Contender(timed, ConfusionMatrix(len(manifest.classes)))
-
     reference = PeerRow(name=PYTORCH, path="deploy graph in eager mode, channels last", precision="fp32", is_ours=False)
-    yield _Entrant(reference, contender(open_pytorch(config, manifest)))
+    yield _Entrant(reference, Contender(open_pytorch(config, manifest)))
     for ours in open_ours(config.bundle, manifest, given.threads, given.folder, stack):
         row = PeerRow(name=ours.timed.name, path=ours.path, precision=ours.precision, is_ours=True)
-        yield _Entrant(row, contender(ours.timed))
+        yield _Entrant(row, Contender(ours.timed))
     for peer in progress(peers, title="load", unit="peer"):
         row = PeerRow(name=peer.name, path=peer.path, precision=peer.precision, is_ours=False)
         start_ns = time.perf_counter_ns()
@@ -198,7 +193,7 @@ def _open_all(
         if isinstance(segment, NotRun):
             yield _Entrant(row, segment)
         else:
-            yield _Entrant(row, contender(Timed(peer.name, segment, time.perf_counter_ns() - start_ns)))
+            yield _Entrant(row, Contender(Timed(peer.name, segment, time.perf_counter_ns() - start_ns)))
 
 
 def _rows(found: _Measured) -> tuple[PeerRow, ...]:
@@ -222,7 +217,6 @@ def _row(entrant: _Entrant, reference: Contender, chosen: Contender, work: Work,
     percentiles, floor = percentiles_ms(samples_ns), floor_of(work, peak, row.precision)
     median_ms = percentiles["p50"]
     assert median_ms is not None
-    change = None if opened.miou is None or reference.miou is None else opened.miou - reference.miou
     return row.model_copy(
         update={
             "load_ms": opened.timed.load_ns / 1e6,
@@ -230,8 +224,7 @@ def _row(entrant: _Entrant, reference: Contender, chosen: Contender, work: Work,
             "percentiles_ms": percentiles,
             "max_ms": float(samples_ns.max()) / 1e6,
             "label_agreement": opened.agreement,
-            "miou": opened.miou,
-            "miou_change": None if opened is reference else change,
+            **opened.miou_figures(reference),
             "ours_is_faster": chosen.ratio_to(opened),
             "floor": floor,
             "floor_share": None if floor is None else floor.ms / median_ms,

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from benchmarks.peers.document import PeerRow, PeersDocument
 from benchmarks.samples import MIN_SAMPLES
-from benchmarks.tables import markdown_table, number, share, text_table, with_interval
+from benchmarks.tables import change, markdown_table, number, share, text_table, with_interval
 
 __all__ = ["peers_legend", "peers_page", "peers_text"]
 
@@ -71,7 +71,7 @@ def _cells(document: PeersDocument, row: PeerRow) -> list[str]:
         f"**{row.name}**" if row.is_ours else row.name,
         row.precision,
         share(row.label_agreement, 4),
-        *([number(row.miou, 2), number(row.miou_change, 2, is_signed=True)] if document.num_test_frames else []),
+        *([number(row.miou, 2), change(row.miou_change, row.miou_change_interval)] if document.num_test_frames else []),
         number(row.percentiles_ms.get("p50"), 2),
         *(number(row.percentiles_ms.get(name), 2) for name in _percentiles(document)),
         number(row.max_ms, 2),
@@ -95,7 +95,7 @@ def peers_legend(document: PeersDocument) -> list[str]:
         for name, found in document.peak.operations_per_s.items()
     )
     frame, seen = (f"{height} x {width}" for height, width in (document.frame_hw, document.network_hw))
-    given = "" if document.config["threads"] is not None else ", each engine's own default"
+    given = ", each engine's own default" if document.config.get("threads") is None else ""
     lines = [
         f"Network: {document.network}, which sees frames of {frame} pixels (height x width) at {seen}.",
         f"Latency: {document.scenario}. Median of {document.num_rounds} frames each, taking turns in an order drawn "
@@ -111,7 +111,7 @@ def peers_legend(document: PeersDocument) -> list[str]:
     if document.num_test_frames:
         lines.append(
             f"mIoU: percent, over {document.num_test_frames} labelled frames and the classes they have; change in "
-            "points against PyTorch eager."
+            "points against PyTorch eager, with the 95 % interval of drawing other frames of these."
         )
     if document.benchmark_app_ms is not None:
         lines.append(

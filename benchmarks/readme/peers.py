@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from benchmarks.peers.document import PeerRow, PeersDocument
-from benchmarks.tables import ABSENT, markdown_table, number, share
+from benchmarks.tables import ABSENT, change, markdown_table, number, share
 from runtime.errors import DataError
 
 __all__ = ["peers_of", "peers_results", "peers_sentence", "read_peers"]
@@ -69,11 +69,11 @@ def peers_sentence(document: PeersDocument) -> str:
     ours = document.chosen
     ran = [(row.ours_is_faster.value, row.name) for row in document.rows if row.ours_is_faster and not row.is_ours]
     ours_ms, agreement = number(ours.percentiles_ms["p50"], 1), share(ours.label_agreement, 2)
-    change = "" if ours.miou_change is None else f", {number(ours.miou_change, 2, is_signed=True)} mIoU"
+    moved = "" if ours.miou_change is None else f", {change(ours.miou_change, ours.miou_change_interval)} mIoU"
     return (
         f"`{document.network}`, {_sizes(document)}, {document.environment.threads} threads of "
         f"{document.environment.cpu}, from a decoded frame to its label map: `{ours.name}` takes "
-        f"**{ours_ms} ms** ({agreement} of PyTorch's labels{change}). "
+        f"**{ours_ms} ms** ({agreement} of PyTorch's labels{moved}). "
         f"Times that: {'; '.join(f'{name} **{ratio:.2f}**' for ratio, name in sorted(ran, reverse=True))}."
     )
 
@@ -84,7 +84,7 @@ def _cells(row: PeerRow) -> list[str]:
         f"**{row.name}**, of the bundle" if row.is_ours else row.name,
         row.precision,
         share(row.label_agreement, 2),
-        number(row.miou, 1) if row.miou_change is None else number(row.miou_change, 2, is_signed=True),
+        number(row.miou, 1) if row.miou_change is None else change(row.miou_change, row.miou_change_interval),
         number(row.percentiles_ms["p50"], 1),
         ABSENT if ratio is None or ratio.value == 1.0 else f"{ratio.value:.2f}x ({ratio.low:.2f} to {ratio.high:.2f})",
         share(row.floor_share, 0),

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.samples import MIN_SAMPLES
-from benchmarks.tables import ABSENT, markdown_table, number, text_table
+from benchmarks.tables import ABSENT, markdown_table, number, share, text_table, with_interval
 from benchmarks.tune.document import TuneDocument, TuneRow
 
-__all__ = ["tune_page", "tune_text", "verdict"]
+__all__ = ["RUNS", "tune_legend", "tune_page", "tune_text", "verdict"]
 
 RUNS = (
     ("last", "Against the default", "What helped, measured anew with the runtime's own choice beside it."),
@@ -40,7 +40,7 @@ def tune_page(document: TuneDocument, bundle: Path, document_name: str, picture_
             cells = [_cells(document, row) for row in rows]
             lines += [f"## {title}", "", purpose, "", *markdown_table(_header(document), cells), ""]
     lines += [
-        *(f"- {line}" for line in _legend(document)),
+        *(f"- {line}" for line in tune_legend(document)),
         "",
         *document.environment.table(),
         "",
@@ -58,7 +58,7 @@ def tune_text(document: TuneDocument) -> str:
             cells = [_cells(document, row) for row in rows]
             blocks.append(f"{title}\n{text_table(_header(document), cells)}\n")
     yaml = [] if document.runtime_yaml is None else ["For the run file:\n", document.runtime_yaml.rstrip("\n")]
-    return "\n".join([*blocks, *_legend(document), "", verdict(document), *yaml])
+    return "\n".join([*blocks, *tune_legend(document), "", verdict(document), *yaml])
 
 
 def verdict(document: TuneDocument) -> str:
@@ -93,14 +93,13 @@ def _header(document: TuneDocument) -> list[str]:
 
 
 def _cells(document: TuneDocument, row: TuneRow) -> list[str]:
-    ratio = row.ratio
     return [
         row.setting,
         number(row.median_ms, 2),
         *([number(row.p90_ms, 2)] if document.num_rounds >= MIN_SAMPLES["p90"] else []),
         number(row.cpu_ms, 1),
-        ABSENT if row.label_agreement is None else f"{row.label_agreement:.4%}",
-        ABSENT if ratio is None else f"{ratio.value:.2f} ({ratio.low:.2f} to {ratio.high:.2f})",
+        share(row.label_agreement, 4),
+        with_interval(row.ratio),
         _remark(document, row),
     ]
 
@@ -113,7 +112,7 @@ def _remark(document: TuneDocument, row: TuneRow) -> str:
     return row.verdict or ABSENT
 
 
-def _legend(document: TuneDocument) -> list[str]:
+def tune_legend(document: TuneDocument) -> list[str]:
     """What the figures mean, a sentence or two each, and what was not tried."""
     return [
         f"Latency: {document.scenario}. Median of {document.num_rounds} frames each, taking turns in an order drawn "

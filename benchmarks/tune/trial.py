@@ -19,7 +19,6 @@ from benchmarks.turns import Contender, run_rounds
 from runtime.bundle.manifest import Manifest
 from runtime.command import progress
 from runtime.errors import BackendError
-from runtime.metrics import ConfusionMatrix
 from runtime.segmenter import Segmenter
 from runtime.settings import RuntimeConfig
 
@@ -128,14 +127,13 @@ def _opened(setting: Setting, open_setting: Open, stack: ExitStack) -> Contender
         segment = open_setting(setting, stack)
     except BackendError as error:
         return str(error)
-    # Nothing here counts classes: the truth stays empty.
-    return Contender(Timed(setting.name, segment, time.perf_counter_ns() - start_ns), ConfusionMatrix(1))
+    return Contender(Timed(setting.name, segment, time.perf_counter_ns() - start_ns))
 
 
 def _replayed(frames: Sequence[Frame], labels: Sequence[Frame]) -> Contender:
     """PyTorch's labels as they were found before: to run it again in every round would take most of the time."""
     found = {id(frame): known for frame, known in zip(frames, labels, strict=True)}
-    return Contender(Timed("PyTorch's labels", lambda frame: found[id(frame)], 0), ConfusionMatrix(1))
+    return Contender(Timed("PyTorch's labels", lambda frame: found[id(frame)], 0))
 
 
 def _broken_promise(setting: Setting, contender: Contender) -> str | None:

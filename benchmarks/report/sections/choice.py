@@ -18,6 +18,7 @@ from benchmarks.report.sections import (
     scenes,
     stages,
     training,
+    tune,
 )
 
 __all__ = ["SECTIONS"]
@@ -32,6 +33,7 @@ SECTIONS: tuple[Section, ...] = (
     bundle.SECTION,
     latency.SECTION,
     peers.SECTION,
+    tune.SECTION,
     front.SECTION,
     choose.SECTION,
     stages.SECTION,

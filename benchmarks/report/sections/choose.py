@@ -2,7 +2,7 @@
 
 from benchmarks.choose.choose import DOCUMENT_NAME
 from benchmarks.choose.document import ChooseDocument
-from benchmarks.choose.page import verdict
+from benchmarks.choose.page import lead_of, verdict
 from benchmarks.report.charts.front import Contender, front_chart
 from benchmarks.report.run import Run
 from benchmarks.report.section import Content, Section
@@ -23,6 +23,7 @@ def build(run: Run) -> Content:
     values = {
         "found": found,
         "verdict": verdict(found),
+        "leads": [lead_of(one) for one in found.candidates],
         "chart": front_chart(contenders, x_name=x_name, budget_ms=found.budget_ms) if contenders else None,
     }
     return Content(values, (path,))

@@ -14,14 +14,17 @@ from benchmarks.report.sections.front import read_ladder
 from benchmarks.report.sections.latency import read_latency
 from benchmarks.report.sections.peers import read_peers
 from benchmarks.report.sections.stages import read_loop
+from benchmarks.report.sections.tune import read_tune
+from benchmarks.tune.document import TuneDocument
 
 __all__ = ["SECTION"]
 
-Measured = LatencyDocument | LadderDocument | LoopDocument | PeersDocument
+Measured = LatencyDocument | LadderDocument | LoopDocument | PeersDocument | TuneDocument
 READERS: dict[str, Callable[[Run], Measured]] = {
     "latency": read_latency,
     "ladder": read_ladder,
     "peers": read_peers,
+    "tune": read_tune,
     "loop": read_loop,
 }
 

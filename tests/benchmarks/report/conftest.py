@@ -13,7 +13,7 @@ from benchmarks.config import BenchmarksConfig
 from benchmarks.report.write import write_report
 from runtime.files import sha256_of, write_json
 from runtime.images import write_png
-from tests.benchmarks.report.documents import choose, ladder, latency, loop, manifest, peers
+from tests.benchmarks.report.documents import choose, ladder, latency, loop, manifest, peers, tune
 from tests.benchmarks.report.opened import Opened, open_page
 from training.checkpoint import NetworkSpec, save_network
 from training.config import TrainingConfig
@@ -144,6 +144,7 @@ def _write_documents(folder: Path) -> None:
         "loop": loop(sha256),
         "peers": peers(sha256),
         "choose": choose(),
+        "tune": tune(sha256),
     }
     for name, document in documents.items():
         write_json(folder / "output" / f"{name}.json", document.model_dump(mode="json"))

@@ -9,6 +9,7 @@ from benchmarks.document import Contender, LadderDocument, LadderRow, LatencyDoc
 from benchmarks.floor.floor import Floor
 from benchmarks.loop.document import LoopDocument, Overhead, Start
 from benchmarks.peers.document import PeerRow, PeersDocument
+from benchmarks.tune.document import TuneDocument, TuneRow
 from runtime.bundle.manifest import (
     Artefact,
     BundleFile,
@@ -24,7 +25,7 @@ from runtime.drift.features import describe
 from runtime.drift.reference import reference_of
 from tests.benchmarks.hand_made import ENVIRONMENT, peers_document
 
-__all__ = ["choose", "ladder", "latency", "loop", "manifest", "peers"]
+__all__ = ["choose", "ladder", "latency", "loop", "manifest", "peers", "tune"]
 
 
 def manifest(checkpoint_sha256: str) -> Manifest:
@@ -219,6 +220,8 @@ def choose() -> ChooseDocument:
             ms=ms,
             miou=miou,
             is_on_front=is_on_front,
+            lead=0.0 if is_on_front and ms < 15.0 else None,
+            lead_interval=(0.0, 0.0) if is_on_front and ms < 15.0 else None,
         )
 
     return ChooseDocument(
@@ -231,8 +234,49 @@ def choose() -> ChooseDocument:
             candidate("fp32.onnx", 40.0, 30.0, is_on_front=True),
         ),
         recommended=0,
+        most_accurate=0,
         left_out=("a row without a time",),
         ladders=(Path("runs/a/ladder.json"),),
+        environment=ENVIRONMENT,
+        config={},
+    )
+
+
+def tune(manifest_sha256: str) -> TuneDocument:
+    """Two threads take 8 ms, of which nothing is better; one takes 16, and float32 gives other labels."""
+
+    def row(setting: str, **more: object) -> TuneRow:
+        return TuneRow.model_validate(
+            {"setting": setting, "artefact": "int8-cpu.onnx", "backend": {"provider": "openvino"}, **more}
+        )
+
+    base = row("int8 in openvino", median_ms=8.0, cpu_ms=15.0, label_agreement=0.9912)
+    one = row(
+        "int8 in openvino, threads=1",
+        against="int8 in openvino",
+        median_ms=16.0,
+        cpu_ms=16.0,
+        label_agreement=0.9912,
+        ratio=Ratio(value=0.5, low=0.49, high=0.51),
+        verdict="slower",
+    )
+    refused = row("fp32 in openvino", against="int8 in openvino", refusal="label agreement 0.5")
+    return TuneDocument(
+        created_unix_s=518_400,
+        scenario="single stream",
+        pairs=(base, refused),
+        options=(base, one),
+        last=(),
+        default="int8 in openvino",
+        best="int8 in openvino",
+        speedup=None,
+        runtime_yaml="runtime:\n  artefact: int8-cpu.onnx\n",
+        notes=("no GPU here",),
+        num_rounds=64,
+        num_compared=20,
+        manifest_sha256=manifest_sha256,
+        checkpoint_sha256="e" * 64,
+        frames=("a", "b"),
         environment=ENVIRONMENT,
         config={},
     )

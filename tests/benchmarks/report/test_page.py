@@ -69,6 +69,7 @@ def test_headings_go_down_one_level_at_a_time(whole: Opened) -> None:
         ("output/latency.json", ["latency"], "make bench CONFIG=configs/run.yaml"),
         ("output/ladder.json", ["front"], "make ladder CONFIG=configs/run.yaml"),
         ("output/peers.json", ["peers"], "make peers CONFIG=configs/run.yaml"),
+        ("output/tune.json", ["tune"], "make tune CONFIG=configs/run.yaml"),
         ("output/choose.json", ["choose"], "python -m benchmarks choose configs/run.yaml"),
         ("output/loop.json", ["stages"], "python -m benchmarks loop configs/run.yaml"),
     ],
@@ -114,6 +115,7 @@ def test_network_that_is_gone_leaves_what_documents_tell(config: BenchmarksConfi
         ("output/latency.json", DataError, r"latency\.json is damaged.*run `make bench` again"),
         ("output/ladder.json", DataError, r"ladder\.json is damaged.*run `make ladder` again"),
         ("output/peers.json", DataError, r"peers\.json is damaged.*run `make peers` again"),
+        ("output/tune.json", DataError, r"tune\.json is damaged.*run `make tune` again"),
         ("output/choose.json", DataError, r"choose\.json is damaged.*run `python -m benchmarks choose` again"),
         ("output/loop.json", DataError, r"loop\.json is damaged.*run `python -m benchmarks loop` again"),
     ],
@@ -142,7 +144,7 @@ def test_settings_beside_a_run_choose_no_code(config: BenchmarksConfig) -> None:
         write_report(config.model_copy(update={"factory": None}), RUN_FILE, ())
 
 
-@pytest.mark.parametrize("name", ["latency", "ladder", "loop", "peers", "choose"])
+@pytest.mark.parametrize("name", ["latency", "ladder", "loop", "peers", "tune", "choose"])
 def test_document_of_another_version_is_refused(config: BenchmarksConfig, name: str) -> None:
     path = config.output / f"{name}.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "schema_version": 99}))
@@ -158,6 +160,7 @@ def test_documents_of_an_older_bundle_are_called_stale(config: BenchmarksConfig,
         ("latency", "make bench"),
         ("front", "make ladder"),
         ("peers", "make peers"),
+        ("tune", "make tune"),
         ("stages", "python -m benchmarks loop"),
     ):
         assert "Stale: measured on another bundle than" in found[name].text

@@ -254,7 +254,16 @@ def test_floor_above_all_medians_stays_in_its_lane(config: BenchmarksConfig, pag
 def test_recommendation_is_told_and_marked(whole: Opened) -> None:
     part = whole["choose"]
     assert "Within 15 ms: int8-cpu.onnx of runs/a/bundle in OpenVINO, 29.00 mIoU in 12.0 ms (p90)." in part.text
-    assert ["1", "runs/a/bundle", "int8-cpu.onnx", "OpenVINO", "12.00", "29.00", "take this"] in part.rows
+    assert [
+        "1",
+        "runs/a/bundle",
+        "int8-cpu.onnx",
+        "OpenVINO",
+        "12.00",
+        "29.00",
+        "0.00 (+0.00 to +0.00)",
+        "take this",
+    ] in part.rows
     assert sum(row[-1] == "take this" for row in part.rows) == 1
     assert [attributes["class"] for tag, attributes in part.elements if tag == "circle"] == [
         "dot first",
@@ -263,6 +272,20 @@ def test_recommendation_is_told_and_marked(whole: Opened) -> None:
     ]
     assert any(attributes.get("class") == "budget" for _, attributes in part.elements)
     assert "Left out: a row without a time" in part.text
+
+
+def test_settings_are_bars_with_what_they_cost_the_cores(whole: Opened) -> None:
+    part = whole["tune"]
+    assert (
+        "Nothing was faster than the default, int8 in openvino: 8.00 ms a frame, for 15.0 ms of CPU time." in part.text
+    )
+    assert ["int8 in openvino", "8.00", "15.0", "99.12 %", "-", "default"] in part.rows
+    assert ["int8 in openvino, threads=1", "16.00", "16.0", "99.12 %", "0.50x", "slower"] in part.rows
+    assert ["fp32 in openvino", "no score: label agreement 0.5"] in part.rows
+    widths = [attributes["style"] for tag, attributes in part.elements if tag == "i"]
+    assert widths == ["width: 50.00%", "width: 100.00%", "width: 50.00%"]
+    assert "artefact: int8-cpu.onnx" in part.text
+    assert "no GPU here" in part.text
 
 
 def test_stages_begin_where_the_one_before_ends(whole: Opened) -> None:
@@ -285,8 +308,8 @@ def test_loop_that_was_faster_than_its_engine_is_told_as_noise(config: Benchmark
 
 def test_environment_is_that_of_each_document_with_its_date(whole: Opened) -> None:
     rows = whole["environment"].rows
-    assert rows[0] == ["", "latency.json", "ladder.json", "peers.json", "loop.json", "manifest.json"]
-    assert ["cpu", *["Some CPU @ 2 GHz"] * 4, "-"] in rows
-    assert rows[1] == ["measured", *[f"1970-01-0{day} 00:00 UTC" for day in (2, 3, 5, 4)], "-"]
+    assert rows[0] == ["", "latency.json", "ladder.json", "peers.json", "tune.json", "loop.json", "manifest.json"]
+    assert ["cpu", *["Some CPU @ 2 GHz"] * 5, "-"] in rows
+    assert rows[1] == ["measured", *[f"1970-01-0{day} 00:00 UTC" for day in (2, 3, 5, 7, 4)], "-"]
     assert "governor" not in [row[0] for row in rows]
-    assert ["python", *["3.11"] * 4, "3.11.1"] in rows
+    assert ["python", *["3.11"] * 5, "3.11.1"] in rows

@@ -15,7 +15,6 @@ from benchmarks.turns import Contender
 from runtime.backends.config import CpuConfig, CudaConfig, OpenVinoConfig
 from runtime.bundle.manifest import Artefact
 from runtime.bundle.opening import read_manifest
-from runtime.metrics import ConfusionMatrix
 
 MS = 1_000_000
 STEADY = tuple(10 * MS + step * MS // 100 for step in range(40))
@@ -33,7 +32,7 @@ def fp32(exported_once: Exported) -> Artefact:
 
 def trial(setting: Setting, samples_ns: Sequence[int], refusal: str | None = None) -> Trial:
     timed = Timed(setting.name, lambda frame: frame, 0, samples_ns=list(samples_ns))
-    return Trial(setting, Contender(timed, ConfusionMatrix(1), num_equal=1, num_pixels=1), refusal)
+    return Trial(setting, Contender(timed, num_equal=1, num_pixels=1), refusal)
 
 
 def times(factor: float) -> list[int]:
