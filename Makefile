@@ -22,7 +22,7 @@ SBOM := $(TOOLS)/bin/cyclonedx-py environment --pyproject pyproject.toml --spec-
 
 help: ## print this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
-	@echo "CONFIG=$(CONFIG) chooses the run; SET='--set seed=1' overrides keys"
+	@echo "CONFIG=$(CONFIG) chooses the run; SET='--set training.seed=1' overrides keys"
 
 setup: $(READY) ## create the environment in .venv
 
@@ -65,7 +65,7 @@ scenarios: $(READY) ## the bundle as it is used: stream, batch, cameras, second 
 ladder: $(READY) ## every artefact of the bundle in every engine here: agreement, mIoU, latency
 	$(PY) -m benchmarks ladder $(CONFIG) $(SET)
 
-choose: $(READY) ## the most accurate of all that `ladder` measured; BUDGET_MS=50 takes what is within 50 ms
+choose: $(READY) ## the front of all that `ladder` measured; BUDGET_MS=50 says what to take within 50 ms
 	$(PY) -m benchmarks choose $(CONFIG) $(if $(BUDGET_MS),--budget-ms $(BUDGET_MS)) $(SET)
 
 loop: $(READY) ## what the runtime's loop adds to its engine in time and memory, and how long until it is ready

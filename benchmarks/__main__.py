@@ -33,7 +33,7 @@ COMMANDS = {
     "a decoded frame to its label map, each beside the floor that this machine sets",
     "tune": "which artefact, engine and engine options serve the bundle soonest on this machine, what each option "
     "brings against the default and costs the cores, and the `runtime` section that asks for the best",
-    "choose": "of all that `ladder` measured, the most accurate within a budget of milliseconds; needs no CONFIG",
+    "choose": "of all that `ladder` measured, what to take within a budget of milliseconds; needs no CONFIG",
     "loop": "what the runtime's loop adds to its engine in time and memory, and how long it takes until it is ready",
     "soak": "the loop under a camera faster than its engine, for half an hour: age, memory, drops",
     "scenarios": "the bundle as it is used: one stream, many frames, cameras of fixed rates, several at once, beside a "

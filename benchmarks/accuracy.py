@@ -2,23 +2,18 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.samples import bootstrap_interval
+from benchmarks.resampling import drawn_frames, interval_of
 from runtime.metrics import ConfusionMatrix
 
-__all__ = ["Ahead", "PixelCounts", "miou_ahead", "miou_of"]
+__all__ = ["MIN_FRAMES", "Lead", "PixelCounts", "miou_lead", "miou_of"]
 
-
-@dataclass(frozen=True, slots=True)
-class Ahead:
-    """Points of mIoU by which one network is ahead of another, and the ends of the 95 % interval."""
-
-    value: float
-    low: float
-    high: float
+MIN_FRAMES = 10
+"""Fewest labelled frames for an interval: drawing anew from a handful of frames knows nothing of any other."""
 
 
 class PixelCounts:
@@ -38,34 +33,53 @@ class PixelCounts:
         pixels = np.concatenate([np.diag(matrix.counts), matrix.counts.sum(axis=1), matrix.counts.sum(axis=0)])
         self.frames.append(tuple(pixels.tolist()))
 
-    def by_class(self) -> NDArray[np.int64]:
-        """All frames, (N, 3, classes)."""
-        return np.array(self.frames, dtype=np.int64).reshape(len(self.frames), 3, -1)
+    def labelled(self) -> NDArray[np.int64]:
+        """The frames that have any labelled pixel, (F, 3, classes)."""
+        frames = [frame for frame in self.frames if any(frame)]
+        num_classes = len(frames[0]) // 3 if frames else 0
+        return np.array(frames, dtype=np.int64).reshape(len(frames), 3, num_classes)
+
+
+@dataclass(frozen=True, slots=True)
+class Lead:
+    """Points of mIoU by which one network is ahead of another, and the ends of the 95 % interval.
+
+    `interval` is None with fewer than `MIN_FRAMES` labelled frames.
+    """
+
+    value: float
+    interval: tuple[float, float] | None
 
 
 def miou_of(counts: PixelCounts) -> float | None:
-    """Mean IoU in percent over the classes that the truth has; None where it has none.
+    """Mean IoU in percent over the classes that the truth has; None where no pixel is labelled.
 
     Over all that are predicted, a single stray pixel of another class would put a zero into the mean of one contender
     and not into another's.
     """
-    return _miou(counts.by_class()) if any(map(any, counts.frames)) else None
+    frames = counts.labelled()
+    return float(_miou(frames.sum(axis=0))) if len(frames) else None
 
 
-def miou_ahead(ours: PixelCounts, others: PixelCounts) -> Ahead | None:
-    """Points of mIoU by which one is ahead of the other on the same frames; None where neither has any.
+def miou_lead(ours: PixelCounts, others: PixelCounts) -> Lead | None:
+    """How far one network is ahead of another on the same frames; None where no pixel is labelled.
 
-    Frames are drawn with replacement, the same for both, because one that is hard for one network is hard for the
-    other. Frames of one drive are alike, and an interval from them is too narrow for other drives.
+    Both are judged on the same draws of frames (`drawn_frames`), because one that is hard for one is hard for the
+    other. The interval tells what other frames like these could show, and nothing of other drives.
     """
-    if miou_of(ours) is None or miou_of(others) is None:
+    frames, other_frames = ours.labelled(), others.labelled()
+    if not len(frames):
         return None
-    first, second = ours.by_class(), others.by_class()
-    low, high = bootstrap_interval(len(first), lambda drawn: _miou(first[drawn]) - _miou(second[drawn]))
-    return Ahead(_miou(first) - _miou(second), low, high)
+    value = float(_miou(frames.sum(axis=0)) - _miou(other_frames.sum(axis=0)))
+    if len(frames) < MIN_FRAMES:
+        return Lead(value, None)
+    drawn = drawn_frames(len(frames))
+    resampled = [_miou(np.tensordot(drawn, counts, axes=1).swapaxes(0, 1)) for counts in (frames, other_frames)]
+    return Lead(value, interval_of(resampled[0] - resampled[1]))
 
 
-def _miou(counts: NDArray[np.int64]) -> float:
-    hit, true, predicted = counts.sum(axis=0)
-    present = true > 0
-    return float(np.mean(hit[present] / (true + predicted - hit)[present]) * 100)
+def _miou(pixels: NDArray[np.int64]) -> Any:
+    """From hit, true and predicted pixels, each (..., classes); the mean over the classes with true pixels, (...)."""
+    hit, true, predicted = pixels
+    iou = np.divide(hit, true + predicted - hit, out=np.full(hit.shape, np.nan), where=true > 0)
+    return np.nanmean(iou, axis=-1) * 100

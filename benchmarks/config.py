@@ -73,7 +73,7 @@ class SectionConfig(StepBenchmarksConfig):
     warmup: PositiveInt = 20
     """Frames of each contender before the first timed one."""
     threads: PositiveInt | None = None
-    """CPU threads of each contender; None leaves each what it takes by itself, a thread a physical core."""
+    """CPU threads of each contender; None takes one for each physical core, in `peers` each engine's own default."""
     loop: LoopBenchmarkConfig = LoopBenchmarkConfig()
     peers: PeersConfig = PeersConfig()
     scenarios: ScenariosConfig = ScenariosConfig()

@@ -1,10 +1,8 @@
 """`latency.json` and `ladder.json`: what one run of the command measured, every sample included."""
 
-from typing import Any, Literal
-
 from pydantic import NonNegativeInt, PositiveInt
 
-from benchmarks.environment import Environment
+from benchmarks.bundle_document import CheckedDocument
 from runtime.bundle.manifest import Share
 from runtime.config import StrictModel
 
@@ -28,7 +26,7 @@ class Contender(StrictModel):
     samples_ns: tuple[int, ...]
 
 
-class LatencyDocument(StrictModel):
+class LatencyDocument(CheckedDocument):
     """Contract between `latency` and `report`.
 
     Query i of both contenders is the same frame, `frames[i % len(frames)]`, one right after the other.
@@ -36,8 +34,6 @@ class LatencyDocument(StrictModel):
     the share of equal pixels over `num_compared` of the timed queries.
     """
 
-    schema_version: Literal[1] = 1
-    created_unix_s: NonNegativeInt
     scenario: str
     ours: Contender
     peer: Contender
@@ -46,11 +42,6 @@ class LatencyDocument(StrictModel):
     label_agreement: Share
     num_compared: PositiveInt
     num_queries: PositiveInt
-    manifest_sha256: str
-    checkpoint_sha256: str
-    frames: tuple[str, ...]
-    environment: Environment
-    config: dict[str, Any]
 
 
 class Ratio(StrictModel):
@@ -66,7 +57,7 @@ class LadderRow(StrictModel):
 
     `recorded_agreement` is what the manifest says of label agreement, `label_agreement` what was found here. `not_run`
     says why nothing was measured, `refusal` why what was measured does not count. mIoU is in percent, its change in
-    points, with the 95 % interval of `miou_ahead`. `class_pixels` are the `PixelCounts` of the labelled frames, which
+    points, with the 95 % interval of `miou_lead`. `class_pixels` are the `PixelCounts` of the labelled frames, which
     rows of other documents are compared by. `faster_than_fp32` compares with the float32 artefact in the same engine,
     `faster_than_onnxruntime` with fp32.onnx in ONNX Runtime; None where those have no score.
     """
@@ -90,23 +81,16 @@ class LadderRow(StrictModel):
     samples_ns: tuple[int, ...] = ()
 
 
-class LadderDocument(StrictModel):
+class LadderDocument(CheckedDocument):
     """Every artefact of a bundle in every engine of the machine.
 
     Query i of all rows is the same frame, `frames[i % len(frames)]`, within one round. Labels were compared with those
     of the PyTorch network on `num_compared` frames, IoU was measured on `num_test_frames` others.
     """
 
-    schema_version: Literal[1] = 1
-    created_unix_s: NonNegativeInt
     scenario: str
     rows: tuple[LadderRow, ...]
     notes: tuple[str, ...]
     num_rounds: PositiveInt
     num_compared: PositiveInt
     num_test_frames: NonNegativeInt
-    manifest_sha256: str
-    checkpoint_sha256: str
-    frames: tuple[str, ...]
-    environment: Environment
-    config: dict[str, Any]

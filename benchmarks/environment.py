@@ -46,7 +46,7 @@ def describe_environment(threads: int) -> Environment:
     """Describe this machine and the versions in use.
 
     Args:
-        threads: CPU threads each contender was given.
+        threads: CPU threads that each contender was given, or takes by itself.
 
     Raises:
         BackendError: ONNX Runtime is not installed.

@@ -1,6 +1,5 @@
 """`ladder`: every artefact of a bundle in every engine of this machine: size, labels, mIoU and latency, in one run."""
 
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from benchmarks.bundle_document import how_measured
 from benchmarks.config import BenchmarksConfig
 from benchmarks.contenders import (
     PYTORCH,
@@ -27,11 +27,11 @@ from benchmarks.ladder_page import ladder_page, ladder_text
 from benchmarks.rungs import Rung, engines_here, open_rung, rungs_of
 from benchmarks.samples import percentiles_ms
 from benchmarks.turns import Contender, count_truth, open_test, run_rounds
-from runtime.bundle.manifest import MANIFEST_NAME, Manifest
+from runtime.bundle.manifest import Manifest
 from runtime.bundle.opening import read_manifest
 from runtime.command import progress, say
 from runtime.errors import BackendError, GateError
-from runtime.files import sha256_of, writable_folder, write_json, write_text
+from runtime.files import writable_folder, write_json, write_text
 
 __all__ = ["DOCUMENT_NAME", "PAGE_NAME", "measure_ladder"]
 
@@ -81,18 +81,15 @@ def measure_ladder(config: BenchmarksConfig) -> dict[str, Any]:
         warm_up([contender.timed for contender in contenders], frames, config.warmup)
         num_compared = run_rounds(contenders, frames, config.num_rounds)
     document = LadderDocument(
-        created_unix_s=int(time.time()),
+        **how_measured(config, environment),
         scenario=SCENARIO,
         rows=tuple(_rows(config, reference, rungs)),
         notes=engines.notes,
         num_rounds=config.num_rounds,
         num_compared=num_compared,
         num_test_frames=0 if test is None else len(test.indices),
-        manifest_sha256=sha256_of(config.bundle / MANIFEST_NAME),
         checkpoint_sha256=checkpoint_sha256,
         frames=names,
-        environment=environment,
-        config=config.model_dump(mode="json"),
     )
     write_json(folder / DOCUMENT_NAME, document.model_dump(mode="json"))
     write_text(folder / PAGE_NAME, ladder_page(document, config.bundle, DOCUMENT_NAME))

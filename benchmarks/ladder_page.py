@@ -98,7 +98,7 @@ def _legend(document: LadderDocument) -> list[str]:
         lines.insert(
             1,
             f"mIoU: percent, over {document.num_test_frames} labelled frames and the classes they have; change in "
-            "points against PyTorch, with the 95 % interval of drawing other frames of these.",
+            "points against PyTorch, with a 95 % bootstrap interval over these frames.",
         )
     refusals = [
         f"No score for {row.artefact} in {row.engine}: {' '.join(row.refusal.split())}."

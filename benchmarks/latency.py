@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from benchmarks.bundle_document import how_measured
 from benchmarks.config import BenchmarksConfig
 from benchmarks.contenders import (
     PYTORCH,
@@ -29,11 +30,10 @@ from benchmarks.document import Contender, LatencyDocument
 from benchmarks.environment import describe_environment
 from benchmarks.samples import MIN_SAMPLES, percentiles_ms, speedup, speedup_interval
 from runtime.backends.config import CpuConfig
-from runtime.bundle.manifest import MANIFEST_NAME
 from runtime.bundle.opening import read_manifest
 from runtime.command import progress, say
 from runtime.errors import GateError
-from runtime.files import sha256_of, writable_folder, write_json
+from runtime.files import writable_folder, write_json
 from runtime.segmenter import Segmenter
 from runtime.settings import RuntimeConfig
 
@@ -72,7 +72,7 @@ def measure_latency(config: BenchmarksConfig) -> dict[str, Any]:
     _require_same_labels(config, agreement, num_compared)
     ours_ns, peer_ns = np.array(ours.samples_ns), np.array(peer.samples_ns)
     document = LatencyDocument(
-        created_unix_s=int(time.time()),
+        **how_measured(config, environment),
         scenario=SCENARIO,
         ours=_describe(ours),
         peer=_describe(peer),
@@ -81,11 +81,8 @@ def measure_latency(config: BenchmarksConfig) -> dict[str, Any]:
         label_agreement=agreement,
         num_compared=num_compared,
         num_queries=config.num_queries,
-        manifest_sha256=sha256_of(config.bundle / MANIFEST_NAME),
         checkpoint_sha256=checkpoint_sha256,
         frames=names,
-        environment=environment,
-        config=config.model_dump(mode="json"),
     )
     write_json(path, document.model_dump(mode="json"))
     say(_table(document))

@@ -191,7 +191,7 @@ def _onnx_rungs(artefact: Artefact, backends: Sequence[BackendConfig]) -> Iterat
     reasons = []
     for backend in backends:
         engine, family = _engine_and_family(backend)
-        reason = why_not_served(artefact, backend) or _why_not_measured(artefact, backend)
+        reason = why_not_served(artefact, backend)
         if reason is None:
             yield _rung(artefact, engine, family, recorded_engine(artefact, backend), backend)
         else:
@@ -214,12 +214,6 @@ def _engine_and_family(backend: BackendConfig) -> tuple[str, str]:
             return f"OpenVINO {backend.precision}", "OpenVINO"
         case _:
             assert_never(backend)
-
-
-def _why_not_measured(artefact: Artefact, backend: BackendConfig) -> str | None:
-    if artefact.precision == "int8" and isinstance(backend, OpenVinoConfig) and backend.precision == "bf16":
-        return "the integers are measured with float32 between them"
-    return None
 
 
 def _rung(artefact: Artefact, engine: str, family: str, recorded_as: str, backend: BackendConfig | None = None) -> Rung:

@@ -6,7 +6,7 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["MIN_SAMPLES", "bootstrap_interval", "median_interval", "percentiles_ms", "speedup", "speedup_interval"]
+__all__ = ["MIN_SAMPLES", "median_interval", "percentiles_ms", "speedup", "speedup_interval"]
 
 # Fewest queries that bound a percentile with 99 % confidence, one query above the bound allowed; the rule and the
 # last two numbers are those of MLPerf Inference.
@@ -42,17 +42,17 @@ def speedup_interval(ours_ns: NDArray[np.int64], peer_ns: NDArray[np.int64]) -> 
         ours_ns: (N,) time of each query.
         peer_ns: (N,) time of the peer on the same queries.
     """
-    return bootstrap_interval(len(ours_ns), lambda drawn: speedup(ours_ns[drawn], peer_ns[drawn]))
+    return _interval(len(ours_ns), lambda drawn: speedup(ours_ns[drawn], peer_ns[drawn]))
 
 
 def median_interval(samples_ns: NDArray[np.int64]) -> tuple[float, float, float]:
     """Median of one contender, and the ends of its bootstrap interval, made as that of `speedup`."""
-    low, high = bootstrap_interval(len(samples_ns), lambda drawn: _percentile(samples_ns[drawn], 50))
+    low, high = _interval(len(samples_ns), lambda drawn: _percentile(samples_ns[drawn], 50))
     return _percentile(samples_ns, 50), low, high
 
 
-def bootstrap_interval(num_samples: int, figure: Callable[[NDArray[np.int64]], float]) -> tuple[float, float]:
-    """Bootstrap interval at 95 % (percentile method, seeded) of a figure of the samples whose indices it is given."""
+def _interval(num_samples: int, figure: Callable[[NDArray[np.int64]], float]) -> tuple[float, float]:
+    """Interval of a figure of the samples whose indices it is given."""
     rng = np.random.default_rng(SEED)
     found = [figure(rng.integers(num_samples, size=num_samples)) for _ in range(NUM_RESAMPLES)]
     low, high = np.quantile(found, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.accuracy import PixelCounts, miou_ahead, miou_of
+from benchmarks.accuracy import PixelCounts, miou_lead, miou_of
 from benchmarks.config import BenchmarksConfig
 from benchmarks.contenders import SEED, Frame, Timed
 from benchmarks.document import Ratio
@@ -41,17 +41,14 @@ class Contender:
 
     @property
     def miou(self) -> float | None:
-        """See `miou_of`; None where no frame was counted."""
+        """See `miou_of`."""
         return miou_of(self.truth)
 
     def miou_figures(self, reference: "Contender") -> dict[str, Any]:
         """What a row of a document says of accuracy: `miou`, its change against the reference and the interval."""
-        ahead = None if self is reference else miou_ahead(self.truth, reference.truth)
-        return {
-            "miou": self.miou,
-            "miou_change": None if ahead is None else ahead.value,
-            "miou_change_interval": None if ahead is None else (ahead.low, ahead.high),
-        }
+        lead = None if self is reference else miou_lead(self.truth, reference.truth)
+        change = {} if lead is None else {"miou_change": lead.value, "miou_change_interval": lead.interval}
+        return {"miou": self.miou, **change}
 
     def ratio_to(self, baseline: "Contender | None") -> Ratio | None:
         """How many times as fast as the baseline this one is; None without one."""

@@ -1,4 +1,4 @@
-"""Intersection over union, defined once for training, export gates and benchmarks."""
+"""Pixels by true and predicted class, and the intersection over union that follows."""
 
 from collections.abc import Mapping, Sequence
 

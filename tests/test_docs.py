@@ -46,7 +46,8 @@ def test_every_guide_is_one_step_from_the_first_page() -> None:
 
 
 def test_first_page_is_read_in_five_minutes() -> None:
-    assert len(text_of(ROOT / "README.md").split()) <= FIVE_MINUTES
+    words = [word for word in text_of(ROOT / "README.md").split() if any(map(str.isalnum, word))]
+    assert len(words) <= FIVE_MINUTES
 
 
 @pytest.mark.parametrize("stage", ["training", "export", "runtime", "benchmarks"])

@@ -1,5 +1,6 @@
-"""The run files that come with the project: every section of each is valid, and the stages agree on paths."""
+"""The run files that come with the project, and those on its pages: sections are valid, stages agree on paths."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,16 @@ def iapc_of(adaptation: AdaptationConfig) -> IapcConfig:
 def test_every_section_is_valid(path: Path) -> None:
     sections = yaml.safe_load(path.read_text())
     assert sections.keys() <= SECTIONS.keys()
+    for name in sections:
+        load_config(path, name, SECTIONS[name])
+
+
+@pytest.mark.parametrize(("page", "sections"), [("data.md", {"training", "export"}), ("deploy.md", {"runtime"})])
+def test_run_file_on_a_page_is_valid(page: str, sections: set[str], tmp_path: Path) -> None:
+    (example,) = re.findall(r"```yaml\n(.*?)```", (CONFIGS.parent / "docs" / page).read_text(), re.DOTALL)
+    path = tmp_path / "run.yaml"
+    path.write_text(example)
+    assert yaml.safe_load(example).keys() == sections
     for name in sections:
         load_config(path, name, SECTIONS[name])
 

@@ -1,14 +1,14 @@
-"""`choose`: what is as accurate as anything measured within a budget of milliseconds, in the least time."""
+"""`choose`: the fastest within a budget of milliseconds that labels cannot tell from the most accurate there."""
 
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.accuracy import Ahead
+from benchmarks.accuracy import Lead
 from benchmarks.choose.config import ChooseConfig
 from benchmarks.choose.document import Candidate, ChooseDocument
-from benchmarks.choose.front import fastest_front, lead_within, recommended
+from benchmarks.choose.front import fastest_front, leads_within, recommended
 from benchmarks.choose.page import choose_page, choose_text, verdict
 from benchmarks.choose.picture import draw_choose
 from benchmarks.choose.points import Point, points_of, read_ladders
@@ -29,7 +29,8 @@ def choose(config: ChooseConfig, output: Path) -> dict[str, Any]:
 
     Returns:
         Key figures: `recommended`, with bundle, artefact, engine, `ms`, `miou` and the `lead` of the most accurate
-        within the budget, or None; `front`, the number of its points; `document`, `page` and `picture`.
+        within the budget with its `lead_interval`, or None; `front`, the number of its points; `document`,
+        `page` and `picture`.
 
     Raises:
         DataError: there is no ladder, one is damaged, or none has both a time and an accuracy.
@@ -43,9 +44,8 @@ def choose(config: ChooseConfig, output: Path) -> dict[str, Any]:
     points, left_out = points_of(documents, config.percentile)
     points.sort(key=lambda point: (point.ms, -point.miou))
     front = fastest_front(points)
-    budget_ms = 0.0 if config.budget_ms is None else config.budget_ms
-    leads = lead_within(front, budget_ms)
-    chosen = recommended(front, budget_ms)
+    leads = [] if config.budget_ms is None else leads_within(front, config.budget_ms)
+    chosen = recommended(leads)
     document = ChooseDocument(
         created_unix_s=int(time.time()),
         percentile=config.percentile,
@@ -69,7 +69,7 @@ def choose(config: ChooseConfig, output: Path) -> dict[str, Any]:
     return figures
 
 
-def _candidate(point: Point, front: Sequence[Point], leads: Sequence[tuple[Point, Ahead]]) -> Candidate:
+def _candidate(point: Point, front: Sequence[Point], leads: Sequence[tuple[Point, Lead]]) -> Candidate:
     lead = next((lead for found, lead in leads if found is point), None)
     return Candidate(
         bundle=point.bundle,
@@ -80,7 +80,7 @@ def _candidate(point: Point, front: Sequence[Point], leads: Sequence[tuple[Point
         miou=point.miou,
         is_on_front=any(found is point for found in front),
         lead=None if lead is None else lead.value,
-        lead_interval=None if lead is None else (lead.low, lead.high),
+        lead_interval=None if lead is None else lead.interval,
     )
 
 

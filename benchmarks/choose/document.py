@@ -15,7 +15,8 @@ class Candidate(StrictModel):
     """An artefact in an engine, and whether it is on the front.
 
     `lead` is by how many points of mIoU the most accurate within the budget is ahead of it, with the 95 % interval of
-    `miou_ahead`; None where this one is not on the front, or beyond the budget.
+    `miou_lead`; None where this one is not on the front, or beyond the budget. There is no interval where the labelled
+    frames are too few.
     """
 
     bundle: Path

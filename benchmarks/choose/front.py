@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import Protocol, TypeVar
 
-from benchmarks.accuracy import Ahead, PixelCounts, miou_ahead
+from benchmarks.accuracy import Lead, PixelCounts, miou_lead
 
-__all__ = ["Counted", "Timed", "fastest_front", "lead_within", "recommended"]
+__all__ = ["Counted", "Timed", "fastest_front", "leads_within", "recommended"]
 
 
 class Timed(Protocol):
@@ -47,17 +47,27 @@ def fastest_front(points: Sequence[Found]) -> list[Found]:
     return front
 
 
-def lead_within(front: Sequence[FoundCounted], budget_ms: float) -> list[tuple[FoundCounted, Ahead]]:
+def leads_within(front: Sequence[FoundCounted], budget_ms: float) -> list[tuple[FoundCounted, Lead]]:
     """The points of a front within the budget, fastest first, each with the lead that the most accurate has over it."""
     within = [point for point in front if point.ms <= budget_ms]
-    leads = [(point, miou_ahead(within[-1].counts, point.counts)) for point in within]
-    return [(point, lead) for point, lead in leads if lead is not None]
+    found = []
+    for point in within:
+        lead = miou_lead(within[-1].counts, point.counts)
+        # A point has a mIoU, and so a labelled pixel.
+        assert lead is not None
+        found.append((point, lead))
+    return found
 
 
-def recommended(front: Sequence[FoundCounted], budget_ms: float) -> FoundCounted | None:
-    """The fastest within the budget that the labelled frames cannot tell from the most accurate there; None without.
+def recommended(leads: Sequence[tuple[Found, Lead]]) -> Found | None:
+    """The fastest that the labelled frames cannot tell from the most accurate; None where there is nothing.
 
-    That is, the interval of the lead that the most accurate has over it contains zero: time that buys nothing which
-    can be shown is better kept.
+    That is, the interval of the lead over it reaches down to zero: time that buys nothing which can be shown is better
+    kept. The most accurate was picked on the same frames, so its lead is more often too large than too small. Where
+    the frames are too few for an interval it is the most accurate itself.
+
+    Args:
+        leads: see `leads_within`.
     """
-    return next((point for point, lead in lead_within(front, budget_ms) if lead.low <= 0.0), None)
+    untold = (point for point, lead in leads if lead.interval is not None and lead.interval[0] <= 0.0)
+    return next(untold, leads[-1][0] if leads else None)

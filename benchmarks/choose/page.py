@@ -5,6 +5,11 @@ from benchmarks.tables import change, markdown_table, text_table
 
 __all__ = ["choose_page", "choose_text", "lead_of", "verdict"]
 
+LEAD = (
+    " Lead: points of mIoU by which the most accurate within the budget is ahead, with a 95 % bootstrap interval over "
+    "these frames. Recommended is the fastest whose lead interval reaches down to zero."
+)
+
 
 def choose_page(document: ChooseDocument, document_name: str, picture_name: str) -> str:
     """The whole page, in Markdown; files are named as they lie beside it."""
@@ -18,9 +23,8 @@ def choose_page(document: ChooseDocument, document_name: str, picture_name: str)
         *markdown_table(_header(document), _rows(document)),
         "",
         "Numbers are those of the front in the picture: what no other beats in mIoU without taking longer. Times are "
-        f"{document.percentile} from a decoded frame to its labels; mIoU is over the labelled frames of the ladders. "
-        "Lead: points of mIoU by which the most accurate within the budget is ahead, with the 95 % interval of drawing "
-        "other frames of these; recommended is the fastest over which it has none for certain.",
+        f"{document.percentile} from a decoded frame to its labels; mIoU is over the labelled frames of the ladders."
+        f"{'' if document.budget_ms is None else LEAD}",
         "",
         *(f"- left out: {reason}" for reason in document.left_out),
         "",
@@ -58,8 +62,8 @@ def verdict(document: ChooseDocument) -> str:
         return told
     best = document.candidates[document.most_accurate]
     return (
-        f"{told} {_title(best)} takes {best.ms:.1f} ms for {best.miou:.2f} mIoU, {lead_of(found)} more: no difference "
-        "that these frames can show."
+        f"{told} {_title(best)} takes {best.ms:.1f} ms for {best.miou:.2f} mIoU, a lead of {lead_of(found)}: none that "
+        "these frames can show for certain."
     )
 
 
@@ -90,4 +94,4 @@ def _rows(document: ChooseDocument) -> list[list[str]]:
 
 def lead_of(candidate: Candidate) -> str:
     """The lead over a candidate, with its interval; `-` where there is none."""
-    return change(candidate.lead, candidate.lead_interval).removeprefix("+")
+    return change(candidate.lead, candidate.lead_interval)

@@ -6,6 +6,7 @@ from pathlib import Path
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
 
 from benchmarks.choose.document import Candidate, ChooseDocument
 from benchmarks.ink import ACCENT, INK, PALE, SOURCE, tidy
@@ -41,6 +42,7 @@ def draw_choose(document: ChooseDocument, path: Path) -> None:
         axes.axvline(document.budget_ms, color=SOURCE, linestyle="--", linewidth=1.2, label="budget")
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter("{x:g}")
+    axes.xaxis.set_minor_locator(LogLocator(subs=(2.0, 5.0)))
     axes.xaxis.set_minor_formatter("{x:g}")
     axes.tick_params(which="minor", labelsize=8, length=0)
     axes.set_xlabel(f"milliseconds from a decoded frame to its labels ({document.percentile}, logarithmic)", color=INK)

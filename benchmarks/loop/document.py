@@ -1,10 +1,8 @@
 """`loop.json` and `soak.json`: what one run of the commands measured."""
 
-from typing import Any, Literal
-
 from pydantic import NonNegativeInt, PositiveInt
 
-from benchmarks.environment import Environment
+from benchmarks.bundle_document import BundleDocument
 from runtime.config import StrictModel
 
 __all__ = ["LoopDocument", "Memory", "Minute", "Overhead", "SoakDocument", "Start"]
@@ -54,19 +52,14 @@ class Start(StrictModel):
     stages_ms: dict[str, float]
 
 
-class LoopDocument(StrictModel):
+class LoopDocument(BundleDocument):
     """What `loop` measured."""
 
-    schema_version: Literal[1] = 1
-    created_unix_s: NonNegativeInt
     artefact: str
     engine: str
     overhead: Overhead
     memory: Memory | None
     start: Start
-    manifest_sha256: str
-    environment: Environment
-    config: dict[str, Any]
 
 
 class Minute(StrictModel):
@@ -80,15 +73,13 @@ class Minute(StrictModel):
     resident_bytes: PositiveInt
 
 
-class SoakDocument(StrictModel):
+class SoakDocument(BundleDocument):
     """What `soak` measured.
 
     The camera took `num_frames`; each of them is published, dropped, withheld, refused or lost, and `is_exact` says
     that the loop's counters add up to it.
     """
 
-    schema_version: Literal[1] = 1
-    created_unix_s: NonNegativeInt
     artefact: str
     engine: str
     engine_ms: float
@@ -100,6 +91,3 @@ class SoakDocument(StrictModel):
     num_stale_as_fresh: NonNegativeInt
     states: dict[str, int]
     minutes: tuple[Minute, ...]
-    manifest_sha256: str
-    environment: Environment
-    config: dict[str, Any]

@@ -1,8 +1,8 @@
 """`loop`: what the runtime adds to its engine in time and memory, and how long it takes to be ready."""
 
-import time
 from typing import Any
 
+from benchmarks.bundle_document import how_measured
 from benchmarks.config import BenchmarksConfig
 from benchmarks.contenders import read_frames
 from benchmarks.environment import describe_environment
@@ -12,9 +12,8 @@ from benchmarks.loop.opened import open_segmenter, threads_of, what_is_served
 from benchmarks.loop.overhead import measure_overhead
 from benchmarks.loop.start import measure_start
 from benchmarks.tables import number, text_table
-from runtime.bundle.manifest import MANIFEST_NAME
 from runtime.command import say
-from runtime.files import sha256_of, writable_folder, write_json
+from runtime.files import writable_folder, write_json
 
 __all__ = ["measure_loop"]
 
@@ -33,15 +32,12 @@ def measure_loop(config: BenchmarksConfig) -> dict[str, Any]:
         memory = measure_memory(segmenter, frames, options) if options.memory_frames else None
         artefact, engine = what_is_served(segmenter)
     document = LoopDocument(
-        created_unix_s=int(time.time()),
+        **how_measured(config, describe_environment(threads_of(options.backend))),
         artefact=artefact,
         engine=engine,
         overhead=overhead,
         memory=memory,
         start=measure_start(config.bundle, frames, options),
-        manifest_sha256=sha256_of(config.bundle / MANIFEST_NAME),
-        environment=describe_environment(threads_of(options.backend)),
-        config=config.model_dump(mode="json"),
     )
     write_json(path, document.model_dump(mode="json"))
     say(_summary(document))

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.bundle_document import how_measured
 from benchmarks.config import BenchmarksConfig
 from benchmarks.contenders import read_frames
 from benchmarks.environment import describe_environment
@@ -17,10 +18,9 @@ from benchmarks.loop.overhead import engine_ns
 from benchmarks.loop.run import is_exact, run_loop
 from benchmarks.loop.soak_picture import draw_soak
 from benchmarks.samples import MIN_SAMPLES
-from runtime.bundle.manifest import MANIFEST_NAME
 from runtime.command import say
 from runtime.errors import GateError
-from runtime.files import sha256_of, writable_folder, write_json
+from runtime.files import writable_folder, write_json
 from runtime.health.reasons import State
 from runtime.result import Result, Status
 from runtime.swap.served import Served
@@ -49,7 +49,7 @@ def measure_soak(config: BenchmarksConfig) -> dict[str, Any]:
         counters = run_loop(served, frames, period_ns, num_frames, sink, deadline_ms=options.deadline_ms)
         artefact, engine = what_is_served(segmenter)
     document = SoakDocument(
-        created_unix_s=int(time.time()),
+        **how_measured(config, describe_environment(threads_of(options.backend))),
         artefact=artefact,
         engine=engine,
         engine_ms=bare_ns / 1e6,
@@ -61,9 +61,6 @@ def measure_soak(config: BenchmarksConfig) -> dict[str, Any]:
         num_stale_as_fresh=sink.num_stale_as_fresh,
         states={state.name: number for state, number in sink.states.items()},
         minutes=tuple(sink.minutes),
-        manifest_sha256=sha256_of(config.bundle / MANIFEST_NAME),
-        environment=describe_environment(threads_of(options.backend)),
-        config=config.model_dump(mode="json"),
     )
     write_json(output / "soak.json", document.model_dump(mode="json"))
     draw_soak(document, output / "soak.png")

@@ -1,11 +1,9 @@
 """`peers.json`: what one run of the command measured."""
 
-from typing import Any, Literal
-
 from pydantic import Field, NonNegativeInt, PositiveInt
 
+from benchmarks.bundle_document import CheckedDocument
 from benchmarks.document import Ratio
-from benchmarks.environment import Environment
 from benchmarks.floor.floor import Floor
 from benchmarks.floor.peak import Peak
 from benchmarks.floor.work import Work
@@ -21,7 +19,7 @@ class PeerRow(StrictModel):
     `is_ours` marks artefacts of the bundle; the first of them is the one that the runtime chooses by itself on this
     machine. `not_run` says why nothing was measured, `refusal` why what was measured does not count. `ours_is_faster`
     is the ratio of this row's median to that of the runtime's choice. The change of mIoU is in points, with the 95 %
-    interval of `miou_ahead`. `floor` is the time at the machine's peak in this precision.
+    interval of `miou_lead`. `floor` is the time at the machine's peak in this precision.
     """
 
     name: str
@@ -44,7 +42,7 @@ class PeerRow(StrictModel):
     samples_ns: tuple[int, ...] = ()
 
 
-class PeersDocument(StrictModel):
+class PeersDocument(CheckedDocument):
     """The bundle beside its peers: a network that sees frames of `frame_hw` pixels at `network_hw`.
 
     Query i of all rows is the same frame, `frames[i % len(frames)]`, within one round. Labels were compared with those
@@ -53,8 +51,6 @@ class PeersDocument(StrictModel):
     of the config that the figures do not meet.
     """
 
-    schema_version: Literal[1] = 1
-    created_unix_s: NonNegativeInt
     network: str
     frame_hw: tuple[PositiveInt, PositiveInt]
     network_hw: tuple[PositiveInt, PositiveInt]
@@ -67,11 +63,6 @@ class PeersDocument(StrictModel):
     num_rounds: PositiveInt
     num_compared: PositiveInt
     num_test_frames: NonNegativeInt
-    manifest_sha256: str
-    checkpoint_sha256: str
-    frames: tuple[str, ...]
-    environment: Environment
-    config: dict[str, Any]
 
     @property
     def chosen(self) -> PeerRow:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from benchmarks.bundle_document import how_measured
 from benchmarks.config import BenchmarksConfig
 from benchmarks.contenders import (
     PYTORCH,
@@ -37,11 +38,11 @@ from benchmarks.peers.peer import Given, Peer
 from benchmarks.peers.picture import draw_peers
 from benchmarks.samples import percentiles_ms
 from benchmarks.turns import Contender, TestFrames, count_truth, open_test, run_rounds
-from runtime.bundle.manifest import MANIFEST_NAME, Manifest
+from runtime.bundle.manifest import Manifest
 from runtime.bundle.opening import read_manifest
 from runtime.command import progress, say
 from runtime.errors import ConfigError, GateError
-from runtime.files import sha256_of, writable_folder, write_json, write_text
+from runtime.files import writable_folder, write_json, write_text
 from training.checkpoint import NetworkSpec
 
 __all__ = ["DOCUMENT_NAME", "measure_peers"]
@@ -96,7 +97,7 @@ def measure_peers(config: BenchmarksConfig) -> dict[str, Any]:
     found = _run(config, manifest, peers, frames, test, threads)
     rows = _rows(found)
     document = PeersDocument(
-        created_unix_s=int(time.time()),
+        **how_measured(config, environment),
         network=found.network,
         frame_hw=manifest.frame_hw,
         network_hw=(manifest.network_height, manifest.network_width),
@@ -109,11 +110,8 @@ def measure_peers(config: BenchmarksConfig) -> dict[str, Any]:
         num_rounds=config.num_rounds,
         num_compared=found.num_compared,
         num_test_frames=0 if test is None else len(test.indices),
-        manifest_sha256=sha256_of(config.bundle / MANIFEST_NAME),
         checkpoint_sha256=checkpoint_sha256,
         frames=names,
-        environment=environment,
-        config=config.model_dump(mode="json"),
     )
     write_json(folder / DOCUMENT_NAME, document.model_dump(mode="json"))
     write_text(folder / PAGE_NAME, peers_page(document, config.bundle, DOCUMENT_NAME, PICTURE_NAME))

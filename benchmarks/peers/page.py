@@ -111,7 +111,7 @@ def peers_legend(document: PeersDocument) -> list[str]:
     if document.num_test_frames:
         lines.append(
             f"mIoU: percent, over {document.num_test_frames} labelled frames and the classes they have; change in "
-            "points against PyTorch eager, with the 95 % interval of drawing other frames of these."
+            "points against PyTorch eager, with a 95 % bootstrap interval over these frames."
         )
     if document.benchmark_app_ms is not None:
         lines.append(

@@ -10,7 +10,7 @@ from benchmarks.peers.document import PeerRow, PeersDocument
 from benchmarks.tables import ABSENT, change, markdown_table, number, share
 from runtime.errors import DataError
 
-__all__ = ["peers_of", "peers_results", "peers_sentence", "read_peers"]
+__all__ = ["peers_brief", "peers_of", "peers_results", "read_peers"]
 
 HOW = "python -m benchmarks readme --peers runs/resnet101/peers.json"
 
@@ -64,17 +64,26 @@ def peers_results(document: PeersDocument) -> str:
     return "\n".join((*markdown_table(header, rows), "", _caption(document, absent)))
 
 
-def peers_sentence(document: PeersDocument) -> str:
+def peers_brief(document: PeersDocument) -> str:
     """The runtime's choice and how it stands to every peer that ran, the slowest first."""
     ours = document.chosen
-    ran = [(row.ours_is_faster.value, row.name) for row in document.rows if row.ours_is_faster and not row.is_ours]
-    ours_ms, agreement = number(ours.percentiles_ms["p50"], 1), share(ours.label_agreement, 2)
+    ran = [row for row in document.rows if row.ours_is_faster is not None and not row.is_ours]
+    rows = [
+        [row.name, number(row.percentiles_ms["p50"], 1), f"{row.ours_is_faster.value:.2f}x"]
+        for row in sorted(ran, key=lambda row: -(row.percentiles_ms["p50"] or 0.0))
+        if row.ours_is_faster is not None
+    ]
     moved = "" if ours.miou_change is None else f", {change(ours.miou_change, ours.miou_change_interval)} mIoU"
-    return (
-        f"`{document.network}`, {_sizes(document)}, {document.environment.threads} threads of "
-        f"{document.environment.cpu}, from a decoded frame to its label map: `{ours.name}` takes "
-        f"**{ours_ms} ms** ({agreement} of PyTorch's labels{moved}). "
-        f"Times that: {'; '.join(f'{name} **{ratio:.2f}**' for ratio, name in sorted(ran, reverse=True))}."
+    return "\n".join(
+        (
+            *markdown_table(
+                ["from a decoded frame to its label map", "median ms", "ours is faster"],
+                [*rows, [f"**{ours.name}**", f"**{number(ours.percentiles_ms['p50'], 1)}**", ABSENT]],
+            ),
+            "",
+            f"`{document.network}`, {_sizes(document)}, {document.environment.threads} threads of "
+            f"{document.environment.cpu}. Ours has {share(ours.label_agreement, 2)} of PyTorch's labels{moved}.",
+        )
     )
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.readme.extract import extract_of, read_extract
-from benchmarks.readme.peers import peers_of, peers_results, peers_sentence, read_peers
+from benchmarks.readme.peers import peers_brief, peers_of, peers_results, read_peers
 from benchmarks.readme.table import every_method, results
 from runtime.command import say
 from runtime.config import StrictModel
@@ -45,7 +45,7 @@ SOURCES: Mapping[str, Source] = {
         Path("docs/figures/peers.json"),
         read_peers,
         peers_of,
-        {"README.md": ("speed", peers_sentence), "docs/benchmarks.md": ("peers", peers_results)},
+        {"README.md": ("speed", peers_brief), "docs/benchmarks.md": ("peers", peers_results)},
     ),
 }
 """By the command that measures them."""

@@ -5,7 +5,7 @@ from typing import Literal, Self, get_args
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from benchmarks.scenarios.budgets import Budgets
-from runtime.backends.config import AnyBackendConfig, CpuConfig
+from runtime.backends.config import AnyBackendConfig, AutoConfig
 from runtime.config import StrictModel
 
 __all__ = [
@@ -98,7 +98,7 @@ class ScenariosConfig(StrictModel):
 
     only: tuple[Scenario, ...] | None = Field(default=None, min_length=1)
     """The scenarios that run; None takes all."""
-    backend: AnyBackendConfig = CpuConfig()
+    backend: AnyBackendConfig = AutoConfig()
     """The engine; `auto` is the runtime's own choice. Where it names no CPU threads, the section's `threads` count."""
     artefact: str | None = None
     """File of the bundle; None takes fp32.onnx, or what `auto` chooses."""

@@ -1,11 +1,9 @@
 """`scenarios.json`: what one run of the command measured, every sample included."""
 
-from typing import Any, Literal
-
 from pydantic import NonNegativeInt, PositiveInt
 
+from benchmarks.bundle_document import BundleDocument
 from benchmarks.document import Ratio
-from benchmarks.environment import Environment
 from benchmarks.loop.document import Start
 from runtime.bundle.manifest import Share
 from runtime.config import StrictModel
@@ -152,14 +150,12 @@ class Resume(StrictModel):
     checked: Checked
 
 
-class ScenariosDocument(StrictModel):
+class ScenariosDocument(BundleDocument):
     """All scenarios of a run; None, or an empty list, for those that were left out.
 
     `unmet` are the budgets that the figures do not meet.
     """
 
-    schema_version: Literal[1] = 1
-    created_unix_s: NonNegativeInt
     artefact: str
     engine: str
     warmup: PositiveInt
@@ -171,7 +167,4 @@ class ScenariosDocument(StrictModel):
     cold_start: Start | None = None
     resume: Resume | None = None
     unmet: tuple[str, ...] = ()
-    manifest_sha256: str
     frames: tuple[str, ...]
-    environment: Environment
-    config: dict[str, Any]

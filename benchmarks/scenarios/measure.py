@@ -1,6 +1,5 @@
 """`scenarios`: the bundle as it is used, with every sample kept and every label looked at."""
 
-import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import Any, assert_never
 
 import torch
 
+from benchmarks.bundle_document import how_measured
 from benchmarks.config import BenchmarksConfig
 from benchmarks.contenders import Frame, load_frozen, read_frames, require_same_network
 from benchmarks.environment import describe_environment
@@ -26,11 +26,11 @@ from benchmarks.scenarios.resume import measure_resume
 from benchmarks.scenarios.served import ServedBundle, choose_engine
 from benchmarks.scenarios.single_stream import measure_single_stream
 from benchmarks.scenarios.unmet import unmet_budgets
-from runtime.bundle.manifest import MANIFEST_NAME, Manifest
+from runtime.bundle.manifest import Manifest
 from runtime.bundle.opening import read_manifest
 from runtime.command import announce, say
 from runtime.errors import GateError
-from runtime.files import sha256_of, writable_folder, write_json, write_text
+from runtime.files import writable_folder, write_json, write_text
 from runtime.race.contenders import title_of
 from training.device import Compute
 from training.frame_network import FrameNetwork
@@ -86,15 +86,12 @@ def measure_scenarios(config: BenchmarksConfig) -> dict[str, Any]:
             say(f"scenario {scenario}")
             measured |= _measure(scenario, config, served, graph, frames)
     document = ScenariosDocument(
-        created_unix_s=int(time.time()),
+        **how_measured(config, environment),
         artefact=served.artefact,
         engine=title_of(served.backend),
         warmup=config.warmup,
         **measured,
-        manifest_sha256=sha256_of(config.bundle / MANIFEST_NAME),
         frames=names,
-        environment=environment,
-        config=config.model_dump(mode="json"),
     )
     document = document.model_copy(update={"unmet": tuple(unmet_budgets(options.budgets, document))})
     figures = _write(document, config.bundle, folder)

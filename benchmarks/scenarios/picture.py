@@ -72,7 +72,7 @@ def _ages(axes: Axes, cameras: list[tuple[str, Camera]], what: str) -> None:
     axes.set(xlim=(0, None), ylim=(0, 103))
     axes.set_ylabel("% of the frames taken", color=INK)
     axes.set_xlabel(f"age of labels in the sink, ms ({what}; dotted: deadline)", color=INK)
-    axes.legend(frameon=False, loc="lower right", fontsize=9)
+    axes.legend(loc="lower right", fontsize=9, facecolor="white", edgecolor="white", framealpha=0.9)
 
 
 def _stream(axes: Axes, single: SingleStream) -> None:
@@ -83,7 +83,7 @@ def _stream(axes: Axes, single: SingleStream) -> None:
     axes.set_ylabel("ms from frame to labels", color=INK)
     axes.set_xlabel("number of the frame (one stream)", color=INK)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.legend(frameon=False, loc="lower right", fontsize=9)
+    axes.legend(loc="lower right", fontsize=9, facecolor="white", edgecolor="white", framealpha=0.9)
 
 
 def _contention(axes: Axes, contention: Contention) -> None:
@@ -99,4 +99,4 @@ def _contention(axes: Axes, contention: Contention) -> None:
     axes.set_ylabel("ms from frame to labels", color=INK)
     axes.set_xlabel("pair of blocks (contention)", color=INK)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.legend(frameon=False, loc="lower right", fontsize=9)
+    axes.legend(loc="lower right", fontsize=9, facecolor="white", edgecolor="white", framealpha=0.9)

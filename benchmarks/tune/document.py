@@ -1,11 +1,11 @@
 """`tune.json`: what one run of the command tried, and what came of it."""
 
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
-from pydantic import NonNegativeFloat, NonNegativeInt, PositiveInt
+from pydantic import NonNegativeFloat, PositiveInt
 
+from benchmarks.bundle_document import CheckedDocument
 from benchmarks.document import Ratio
-from benchmarks.environment import Environment
 from runtime.backends.config import BackendConfig
 from runtime.bundle.manifest import Share
 from runtime.config import StrictModel
@@ -37,7 +37,7 @@ class TuneRow(StrictModel):
     samples_ns: tuple[int, ...] = ()
 
 
-class TuneDocument(StrictModel):
+class TuneDocument(CheckedDocument):
     """The settings of a bundle on one machine.
 
     Three runs: `pairs`, each artefact in each engine as it is by default; `options`, the best of them with one option
@@ -50,8 +50,6 @@ class TuneDocument(StrictModel):
     those of PyTorch on `num_compared` frames. `notes` tell what was not tried.
     """
 
-    schema_version: Literal[1] = 1
-    created_unix_s: NonNegativeInt
     scenario: str
     pairs: tuple[TuneRow, ...]
     options: tuple[TuneRow, ...]
@@ -63,11 +61,6 @@ class TuneDocument(StrictModel):
     notes: tuple[str, ...]
     num_rounds: PositiveInt
     num_compared: PositiveInt
-    manifest_sha256: str
-    checkpoint_sha256: str
-    frames: tuple[str, ...]
-    environment: Environment
-    config: dict[str, Any]
 
     def row(self, setting: str | None) -> TuneRow | None:
         """A setting's row of the latest run that it took part in."""

@@ -1,6 +1,5 @@
 """`tune`: which artefact, engine and options serve the bundle soonest here, and what each option brings."""
 
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -9,6 +8,7 @@ from typing import Any
 
 import torch
 
+from benchmarks.bundle_document import how_measured
 from benchmarks.config import BenchmarksConfig
 from benchmarks.contenders import SCENARIO, Frame, read_frames, require_same_network
 from benchmarks.environment import Environment, describe_environment
@@ -21,12 +21,12 @@ from benchmarks.tune.setting import Setting
 from benchmarks.tune.trial import Open, Trial, Trials, opener_of, pytorch_labels, take_turns
 from runtime.backends.config import AutoConfig
 from runtime.bundle.golden import read_golden
-from runtime.bundle.manifest import MANIFEST_NAME, Manifest
+from runtime.bundle.manifest import Manifest
 from runtime.bundle.opening import read_manifest
 from runtime.command import say
 from runtime.config import nearest
 from runtime.errors import BackendError, ConfigError, GateError
-from runtime.files import sha256_of, writable_folder, write_json, write_text
+from runtime.files import writable_folder, write_json, write_text
 from runtime.race.contenders import Contender as Racer
 from runtime.race.contenders import Refusal, contenders_of, title_of
 from runtime.race.race import Outcome, race
@@ -84,7 +84,7 @@ def measure_tune(config: BenchmarksConfig) -> dict[str, Any]:
     threads = config.tune.threads or thread_counts(cores)
     runs = run_all(settings, chosen, threads, opener_of(config.bundle), shown, labels, config)
     document = TuneDocument(
-        created_unix_s=int(time.time()),
+        **how_measured(config, environment),
         scenario=SCENARIO,
         pairs=tuple(_row(trial, _other(runs.default, trial), runs.pairs) for trial in runs.pairs),
         options=tuple(_row(trial, _base_of(trial, runs.variants), runs.options) for trial in runs.options),
@@ -96,11 +96,8 @@ def measure_tune(config: BenchmarksConfig) -> dict[str, Any]:
         notes=tuple(_notes(refusals, chosen, runs, environment)),
         num_rounds=config.num_rounds,
         num_compared=len(shown),
-        manifest_sha256=sha256_of(config.bundle / MANIFEST_NAME),
         checkpoint_sha256=checkpoint_sha256,
         frames=names[: len(shown)],
-        environment=environment,
-        config=config.model_dump(mode="json"),
     )
     write_json(folder / DOCUMENT_NAME, document.model_dump(mode="json"))
     write_text(folder / PAGE_NAME, tune_page(document, config.bundle, DOCUMENT_NAME, PICTURE_NAME))

@@ -30,7 +30,7 @@ class CpuConfig(StrictModel):
 
     provider: Literal["cpu"] = "cpu"
     threads: PositiveInt | None = None
-    """None takes one for each physical core that this process may use."""
+    """None takes one for each physical core that the opening thread may use."""
     is_spinning: bool = False
     """Whether idle threads keep their cores busy for a while, to begin the next frame some microseconds earlier."""
 
@@ -73,7 +73,7 @@ class OpenVinoConfig(StrictModel):
     provider: Literal["openvino"] = "openvino"
     precision: Literal["fp32", "bf16"] = "fp32"
     threads: PositiveInt | None = None
-    """None takes one for each physical core that this process may use."""
+    """None takes one for each physical core that the opening thread may use."""
 
 
 class AutoConfig(StrictModel):
@@ -85,7 +85,7 @@ class AutoConfig(StrictModel):
     cache: Path = Field(default_factory=lambda: _cache_folder() / "races.json")
     """File in which winners are remembered, by bundle and device."""
     threads: PositiveInt | None = None
-    """CPU threads of every contender; None takes one for each physical core that this process may use."""
+    """CPU threads of every contender; None takes one for each physical core that the opening thread may use."""
     device_id: NonNegativeInt = 0
     """The GPU of every contender that has one."""
 

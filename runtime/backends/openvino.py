@@ -27,7 +27,7 @@ class OpenVinoEngine:
         frame_hw: frame size that the model must take.
         logits: what the model gives instead of labels and confidence; None where it gives those.
         precision: type of whatever the model has in float; integers stay integers.
-        threads: CPU threads; None takes one for each physical core that this process may use.
+        threads: CPU threads; None takes one for each physical core that the opening thread may use.
 
     Attributes:
         outputs: see `Engine.outputs`.

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime.arrays import read_only
-from runtime.backends.cores import place_threads, usable_cores
+from runtime.backends.cores import Placement, place_threads, tied_to, usable_cores
 from runtime.backends.ort_providers import Provider
 from runtime.backends.packages import import_onnxruntime
 from runtime.backends.tensors import LogitsLayout, Tensors, check_tensors, read_model
@@ -27,7 +27,7 @@ class OnnxRuntimeEngine:
         frame_hw: frame size that the model must take.
         logits: what the model gives instead of labels and confidence; None where it gives those.
         provider: what computes.
-        threads: CPU threads; None takes one for each physical core that this process may use.
+        threads: CPU threads; None takes one for each physical core that the opening thread may use.
         is_spinning: whether idle threads keep their cores busy for a while.
 
     Attributes:
@@ -49,7 +49,10 @@ class OnnxRuntimeEngine:
     ) -> None:
         ort = import_onnxruntime(provider.extra)
         _require_offered(ort, provider)
-        options = _options(ort, provider, threads, is_spinning=is_spinning)
+        placement = place_threads(usable_cores(), threads)
+        # A GPU's launches are quick wherever the thread is.
+        self._caller = placement.caller if provider.cuda_device_id is None else ()
+        options = _options(ort, provider, placement, is_spinning=is_spinning)
         self._session: Any = _open_session(ort, model, options, provider)
         check_tensors(model, _tensors((*self._session.get_inputs(), *self._session.get_outputs())), frame_hw, logits)
         # A frame bound as a numpy array would be copied to a GPU once, at binding, and stay the first frame
@@ -71,7 +74,8 @@ class OnnxRuntimeEngine:
         assert frame.dtype == np.uint8
         try:
             self._frame.update_inplace(frame)
-            self._session.run_with_iobinding(self._binding)
+            with tied_to(self._caller):
+                self._session.run_with_iobinding(self._binding)
         except Exception as error:  # ONNX Runtime's exceptions share no base but Exception
             raise BackendError(f"ONNX Runtime failed on a frame: {error}; open the bundle again") from error
 
@@ -89,10 +93,9 @@ def _require_offered(ort: Any, provider: Provider) -> None:
         )
 
 
-def _options(ort: Any, provider: Provider, threads: int | None, *, is_spinning: bool) -> Any:
+def _options(ort: Any, provider: Provider, placement: Placement, *, is_spinning: bool) -> Any:
     options = ort.SessionOptions()
     options.inter_op_num_threads = 1
-    placement = place_threads(usable_cores(), threads)
     options.intra_op_num_threads = placement.threads
     if placement.workers:
         options.add_session_config_entry("session.intra_op_thread_affinities", placement.affinities)

@@ -3,7 +3,7 @@
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,6 +17,7 @@ from runtime.bundle.manifest import MANIFEST_NAME, Artefact, BundleFile, ClassIn
 from runtime.drift.features import describe
 from runtime.drift.reference import reference_of
 from runtime.files import sha256_of, write_json
+from tests.benchmarks.command_run import Exported
 from training.checkpoint import NetworkSpec, save_network
 from training.data.config import StreetsConfig
 from training.data.open import open_frames
@@ -26,13 +27,6 @@ from training.networks.deeplab_v2 import DeepLabV2
 
 FRAME_HW = (64, 96)
 PROMISED = 0.98
-
-
-class Exported(NamedTuple):
-    """A network file and its bundle."""
-
-    checkpoint: Path
-    bundle: Path
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -1,14 +1,14 @@
 import numpy as np
 import pytest
 
-from benchmarks.accuracy import PixelCounts, miou_ahead, miou_of
+from benchmarks.accuracy import MIN_FRAMES, PixelCounts, miou_lead, miou_of
 from runtime.labels import IGNORE_INDEX
 from runtime.metrics import ConfusionMatrix
 
 RNG = np.random.default_rng(0)
 NUM_CLASSES = 4
 # The last class is never true, and some pixels are not labelled.
-TRUTHS = RNG.integers(0, NUM_CLASSES - 1, (5, 8, 8)).astype(np.uint8)
+TRUTHS = RNG.integers(0, NUM_CLASSES - 1, (12, 8, 8)).astype(np.uint8)
 TRUTHS[:, 0] = IGNORE_INDEX
 
 
@@ -41,26 +41,43 @@ def test_counts_outlive_their_document() -> None:
 
 def test_a_lead_is_the_difference_and_lies_within_its_interval() -> None:
     better, worse = counts_of(labels_with(0.1)), counts_of(labels_with(0.4))
-    ahead = miou_ahead(better, worse)
+    lead = miou_lead(better, worse)
     first, second = miou_of(better), miou_of(worse)
-    assert ahead is not None
+    assert lead is not None
+    assert lead.interval is not None
     assert first is not None
     assert second is not None
-    assert ahead.value == pytest.approx(first - second)
-    assert 0.0 < ahead.low < ahead.value < ahead.high
+    assert lead.value == pytest.approx(first - second)
+    assert 0.0 < lead.interval[0] < lead.value < lead.interval[1]
 
 
 def test_frames_are_drawn_for_both_alike() -> None:
     """Hard and easy frames move both networks, but not the lead of one that is the other."""
-    labels = np.concatenate([labels_with(0.0)[:2], labels_with(0.9)[2:]])
-    ahead = miou_ahead(counts_of(labels), counts_of(labels))
-    assert ahead is not None
-    assert (ahead.value, ahead.low, ahead.high) == (0.0, 0.0, 0.0)
+    labels = np.concatenate([labels_with(0.0)[:6], labels_with(0.9)[6:]])
+    lead = miou_lead(counts_of(labels), counts_of(labels))
+    assert lead is not None
+    assert (lead.value, lead.interval) == (0.0, (0.0, 0.0))
+
+
+def test_too_few_frames_have_no_interval_and_unlabelled_ones_do_not_count() -> None:
+    better, worse = labels_with(0.1), labels_with(0.4)
+    counts = []
+    for labels in (better, worse):
+        some = PixelCounts()
+        for number, (truth, found) in enumerate(zip(TRUTHS, labels, strict=True)):
+            some.update(truth if number < MIN_FRAMES - 1 else np.full_like(truth, IGNORE_INDEX), found, NUM_CLASSES)
+        counts.append(some)
+    assert len(counts[0].frames) == len(TRUTHS) >= MIN_FRAMES
+    lead = miou_lead(*counts)
+    assert lead is not None
+    assert lead.value > 0.0
+    assert lead.interval is None
 
 
 def test_nothing_counted_says_nothing() -> None:
     assert miou_of(PixelCounts()) is None
-    assert miou_ahead(PixelCounts(), PixelCounts()) is None
+    assert miou_lead(PixelCounts(), PixelCounts()) is None
     unlabelled = PixelCounts()
     unlabelled.update(np.full((2, 2), IGNORE_INDEX, np.uint8), np.zeros((2, 2), np.uint8), NUM_CLASSES)
     assert miou_of(unlabelled) is None
+    assert miou_lead(unlabelled, unlabelled) is None

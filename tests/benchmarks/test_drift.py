@@ -1,6 +1,6 @@
 import json
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,15 +11,9 @@ from runtime.drift.features import features_of
 from runtime.drift.reference import reference_of
 from runtime.files import write_json
 from runtime.segmenter import Segmenter
+from tests.benchmarks.command_run import Exported
 from training.data.config import StreetsConfig
 from training.data.open import open_frames
-
-
-class Exported(Protocol):
-    @property
-    def checkpoint(self) -> Path: ...
-    @property
-    def bundle(self) -> Path: ...
 
 
 def with_reference(bundle: Path, frames: StreetsConfig) -> None:

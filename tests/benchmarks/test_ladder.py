@@ -1,15 +1,13 @@
 import json
-import subprocess
-import sys
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any
 
 import pytest
 import torch
-import yaml
 
 from benchmarks.__main__ import main
+from benchmarks.accuracy import PixelCounts, miou_of
 from benchmarks.config import BenchmarksConfig
 from benchmarks.contenders import load_frozen
 from benchmarks.ladder import measure_ladder
@@ -17,30 +15,11 @@ from benchmarks.rungs import Engines, rungs_of
 from runtime.bundle.opening import read_manifest
 from runtime.errors import ConfigError, FrameError, GateError
 from runtime.files import sha256_of
+from tests.benchmarks.command_run import CommandRun, Exported, run_command, short_run, write_run_file
 from training.checkpoint import load_network, save_network
 from training.data.config import FolderConfig, StreetsConfig
 
-ROOT = Path(__file__).parents[2]
 HAS_OPENVINO = find_spec("openvino") is not None
-
-
-class Exported(Protocol):
-    @property
-    def checkpoint(self) -> Path: ...
-    @property
-    def bundle(self) -> Path: ...
-
-
-def short_run(exported: Exported, frames: StreetsConfig, output: Path, **values: Any) -> BenchmarksConfig:
-    return BenchmarksConfig(
-        bundle=exported.bundle,
-        checkpoint=exported.checkpoint,
-        frames=frames,
-        output=output,
-        warmup=1,
-        threads=1,
-        **{"num_rounds": 5, **values},
-    )
 
 
 @pytest.fixture
@@ -57,36 +36,17 @@ def test_the_reference_sees_what_the_bundle_sees(config: BenchmarksConfig) -> No
         assert frozen.network.network_hw == frozen.spec.network_hw == expected
 
 
-class Measured(NamedTuple):
-    """A run by command line: its config, the key figures on stdout, stderr, and the document."""
-
-    config: BenchmarksConfig
-    figures: dict[str, Any]
-    told: str
-    document: dict[str, Any]
-
-    def row(self, artefact: str | None, engine: str) -> dict[str, Any]:
-        (row,) = (row for row in self.document["rows"] if (row["artefact"], row["engine"]) == (artefact, engine))
-        return dict(row)
-
-
 @pytest.fixture(scope="module")
 def measured(
     exported_once: Exported, street_frames: StreetsConfig, tmp_path_factory: pytest.TempPathFactory
-) -> Measured:
+) -> CommandRun:
     folder = tmp_path_factory.mktemp("measured")
     test = street_frames.model_copy(update={"first": 1000, "count": 2})
-    config = short_run(exported_once, street_frames, folder / "output", test=test)
-    run_file = folder / "run.yaml"
-    run_file.write_text(yaml.safe_dump({"benchmarks": config.model_dump(mode="json")}))
-    command = [sys.executable, "-m", "benchmarks", "ladder", str(run_file)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    figures = json.loads(done.stdout.splitlines()[-1])
-    return Measured(config, figures, done.stderr, json.loads(Path(figures["document"]).read_text()))
+    config = short_run(exported_once, street_frames, folder / "output", test=test, num_rounds=5)
+    return run_command("ladder", config, folder)
 
 
-def test_every_artefact_has_a_row_for_each_engine_that_runs_it(measured: Measured) -> None:
+def test_every_artefact_has_a_row_for_each_engine_that_runs_it(measured: CommandRun) -> None:
     found = [(row["artefact"], row["engine"]) for row in measured.document["rows"]]
     bf16 = [row for row in found if row[1] == "OpenVINO bf16"]
     assert [row for row in found if not row[1].startswith("OpenVINO")] == [
@@ -103,8 +63,8 @@ def test_every_artefact_has_a_row_for_each_engine_that_runs_it(measured: Measure
     assert bool(measured.document["notes"]) == (not bf16)
 
 
-def test_figures_of_a_row_follow_from_its_samples(measured: Measured) -> None:
-    fp32, logits = (measured.row(name, "ONNX Runtime") for name in ("fp32.onnx", "fp32-logits.onnx"))
+def test_figures_of_a_row_follow_from_its_samples(measured: CommandRun) -> None:
+    fp32, logits = (measured.row(artefact=name, engine="ONNX Runtime") for name in ("fp32.onnx", "fp32-logits.onnx"))
     for row in (fp32, logits):
         assert len(row["samples_ns"]) == 5
         assert row["median_ms"] == sorted(row["samples_ns"])[2] / 1e6
@@ -113,7 +73,10 @@ def test_figures_of_a_row_follow_from_its_samples(measured: Measured) -> None:
         assert row["recorded_agreement"] == 0.98
     assert fp32["faster_than_fp32"]["value"] == fp32["faster_than_onnxruntime"]["value"] == 1.0
     assert logits["faster_than_fp32"]["value"] == pytest.approx(fp32["median_ms"] / logits["median_ms"])
-    torchscript, reference = measured.row("fp32.torchscript", "PyTorch"), measured.row(None, "PyTorch eager fp32")
+    torchscript, reference = (
+        measured.row(artefact="fp32.torchscript", engine="PyTorch"),
+        measured.row(artefact=None, engine="PyTorch eager fp32"),
+    )
     assert torchscript["faster_than_fp32"]["value"] == pytest.approx(reference["median_ms"] / torchscript["median_ms"])
     assert torchscript["faster_than_onnxruntime"]["value"] == pytest.approx(
         fp32["median_ms"] / torchscript["median_ms"]
@@ -122,19 +85,20 @@ def test_figures_of_a_row_follow_from_its_samples(measured: Measured) -> None:
     assert measured.document["num_compared"] == 3
 
 
-def test_miou_is_that_of_labelled_frames(measured: Measured) -> None:
-    reference = measured.row(None, "PyTorch eager fp32")
+def test_miou_is_that_of_labelled_frames(measured: CommandRun) -> None:
+    reference = measured.row(artefact=None, engine="PyTorch eager fp32")
     assert 0 < reference["miou"] < 100
     assert reference["miou_change"] is None
     for name in ("fp32.onnx", "fp32-logits.onnx"):
-        row = measured.row(name, "ONNX Runtime")
+        row = measured.row(artefact=name, engine="ONNX Runtime")
         assert row["miou_change"] == row["miou"] - reference["miou"]
         assert abs(row["miou_change"]) < 0.05
+        assert miou_of(PixelCounts(row["class_pixels"])) == row["miou"]
     assert measured.document["num_test_frames"] == 2
 
 
-def test_engine_of_another_machine_is_listed_with_its_size_and_the_reason(measured: Measured) -> None:
-    row = measured.row("fp32.engine", "TensorRT-RTX")
+def test_engine_of_another_machine_is_listed_with_its_size_and_the_reason(measured: CommandRun) -> None:
+    row = measured.row(artefact="fp32.engine", engine="TensorRT-RTX")
     assert row["num_bytes"] == 35
     assert row["not_run"] is not None
     assert row["median_ms"] is None
@@ -142,9 +106,9 @@ def test_engine_of_another_machine_is_listed_with_its_size_and_the_reason(measur
     assert "fp32.engine in TensorRT-RTX" not in measured.figures["rows"]
 
 
-def test_page_and_terminal_show_the_table(measured: Measured) -> None:
+def test_page_and_terminal_show_the_table(measured: CommandRun) -> None:
     page = Path(measured.figures["page"]).read_text()
-    fp32 = measured.row("fp32.onnx", "ONNX Runtime")
+    fp32 = measured.row(artefact="fp32.onnx", engine="ONNX Runtime")
     start = f"| fp32.onnx | ONNX Runtime | {fp32['num_bytes'] / 1e6:.1f} | {fp32['label_agreement']:.4%} |"
     assert start in page
     assert f"| {fp32['median_ms']:.2f} | 1.00 | 1.00 |  |" in page
@@ -157,7 +121,7 @@ def test_page_and_terminal_show_the_table(measured: Measured) -> None:
     assert measured.figures["rows"]["fp32.onnx in ONNX Runtime"]["median_ms"] == round(fp32["median_ms"], 3)
 
 
-def test_document_says_where_and_on_what_it_was_measured(measured: Measured) -> None:
+def test_document_says_where_and_on_what_it_was_measured(measured: CommandRun) -> None:
     config, document = measured.config, measured.document
     assert document["manifest_sha256"] == sha256_of(config.bundle / "manifest.json")
     assert document["checkpoint_sha256"] == sha256_of(config.checkpoint)
@@ -172,8 +136,7 @@ def test_artefacts_with_other_labels_have_no_score_and_the_others_do(
     keep_only(config.bundle, "fp32.onnx", "fp32.torchscript")
     rotate_classes(config.checkpoint)
     edit_provenance(config.bundle, checkpoint_sha256=sha256_of(config.checkpoint))
-    run_file = tmp_path / "run.yaml"
-    run_file.write_text(yaml.safe_dump({"benchmarks": config.model_dump(mode="json")}))
+    run_file = write_run_file(tmp_path / "run.yaml", config)
     threads = torch.get_num_threads()
     assert main(["ladder", str(run_file)]) == 3
     out, err = capsys.readouterr()

@@ -1,46 +1,22 @@
 import json
-import subprocess
-import sys
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import pytest
 import torch
-import yaml
 
 from benchmarks.config import BenchmarksConfig
 from benchmarks.latency import measure_latency
 from runtime.errors import CheckpointError, ConfigError, FrameError, GateError
 from runtime.files import sha256_of
+from tests.benchmarks.command_run import CommandRun, Exported, run_command, short_run
 from training.checkpoint import load_network, save_network
 from training.data.config import StreetsConfig
-
-ROOT = Path(__file__).parents[2]
-
-
-class Exported(Protocol):
-    @property
-    def checkpoint(self) -> Path: ...
-    @property
-    def bundle(self) -> Path: ...
-
-
-def short_run(exported: Exported, frames: StreetsConfig, output: Path) -> BenchmarksConfig:
-    return BenchmarksConfig(
-        bundle=exported.bundle,
-        checkpoint=exported.checkpoint,
-        frames=frames,
-        output=output,
-        num_queries=7,
-        warmup=1,
-        threads=1,
-    )
 
 
 @pytest.fixture
 def config(exported: Exported, street_frames: StreetsConfig, tmp_path: Path) -> BenchmarksConfig:
-    return short_run(exported, street_frames, tmp_path / "output")
+    return short_run(exported, street_frames, tmp_path / "output", num_queries=7)
 
 
 def rotate_classes(checkpoint: Path) -> None:
@@ -59,32 +35,19 @@ def edit_provenance(bundle: Path, **changes: str) -> None:
     path.write_text(json.dumps(manifest))
 
 
-class Measured(NamedTuple):
-    """A run by command line: its config, the key figures on stdout, and the document."""
-
-    config: BenchmarksConfig
-    figures: dict[str, Any]
-    document: dict[str, Any]
-
-
 @pytest.fixture(scope="module")
 def measured(
     exported_once: Exported, street_frames: StreetsConfig, tmp_path_factory: pytest.TempPathFactory
-) -> Measured:
+) -> CommandRun:
     folder = tmp_path_factory.mktemp("measured")
-    config = short_run(exported_once, street_frames, folder / "output")
-    run_file = folder / "run.yaml"
-    run_file.write_text(yaml.safe_dump({"benchmarks": config.model_dump(mode="json")}))
-    command = [sys.executable, "-m", "benchmarks", "latency", str(run_file), "--set", "num_queries=9"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert "PyTorch eager fp32" in done.stderr
-    figures = json.loads(done.stdout.splitlines()[-1])
-    return Measured(config, figures, json.loads(Path(figures["document"]).read_text()))
+    config = short_run(exported_once, street_frames, folder / "output", num_queries=7)
+    found = run_command("latency", config, folder, "--set", "num_queries=9")
+    assert "PyTorch eager fp32" in found.told
+    return found
 
 
-def test_command_measures_both_contenders_on_the_same_queries(measured: Measured) -> None:
-    config, figures, document = measured
+def test_command_measures_both_contenders_on_the_same_queries(measured: CommandRun) -> None:
+    config, figures, document = measured.config, measured.figures, measured.document
     assert figures["document"] == str(config.output / "latency.json")
     assert set(figures) == {"latency_ms", "speedup_p50", "speedup_interval", "label_agreement", "document"}
     for side in ("ours", "peer"):
@@ -102,8 +65,8 @@ def test_command_measures_both_contenders_on_the_same_queries(measured: Measured
     assert 0 < low <= document["speedup_p50"] <= high
 
 
-def test_document_says_where_and_on_what_it_was_measured(measured: Measured) -> None:
-    config, _, document = measured
+def test_document_says_where_and_on_what_it_was_measured(measured: CommandRun) -> None:
+    config, document = measured.config, measured.document
     assert document["manifest_sha256"] == sha256_of(config.bundle / "manifest.json")
     assert document["checkpoint_sha256"] == sha256_of(config.checkpoint)
     assert document["frames"] == [f"streets-target-{seed:06d}" for seed in range(3)]

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,16 +22,10 @@ from benchmarks.loop.soak import measure_soak
 from runtime.errors import GateError
 from runtime.images import read_image
 from runtime.result import Captured, Counters
+from tests.benchmarks.command_run import Exported
 from training.data.config import StreetsConfig
 
 PERIOD_NS = 2_000_000
-
-
-class Exported(Protocol):
-    @property
-    def checkpoint(self) -> Path: ...
-    @property
-    def bundle(self) -> Path: ...
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 import pytest
 
 from benchmarks.document import Ratio
-from benchmarks.tables import markdown_table, number, share, text_table, with_interval
+from benchmarks.tables import change, markdown_table, number, share, text_table, with_interval
 
 
 @pytest.mark.parametrize(
@@ -15,6 +15,21 @@ def test_number_is_rounded_and_signed_as_asked(value: float | None, is_signed: b
 @pytest.mark.parametrize(("value", "text"), [(None, "-"), (0.99456, "99.46%"), (1.0, "100.00%")])
 def test_share_is_percent(value: float | None, text: str) -> None:
     assert share(value, 2) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "interval", "text"),
+    [
+        (None, None, "-"),
+        (-0.232, None, "-0.23"),
+        (-0.232, (-0.4, -0.001), "-0.23 (-0.40 to +0.00)"),
+        (0.0, (0.0, 0.0), "+0.00 (+0.00 to +0.00)"),
+    ],
+)
+def test_change_is_signed_and_its_interval_stands_behind(
+    value: float | None, interval: tuple[float, float] | None, text: str
+) -> None:
+    assert change(value, interval) == text
 
 
 def test_interval_stands_behind_its_value() -> None:

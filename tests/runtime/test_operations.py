@@ -38,7 +38,7 @@ def test_unit_gives_the_supervisor_the_time_it_takes_by_default() -> None:
     assert setting("TimeoutStartSec") == "infinity"
     assert float(setting("WatchdogSec")) > config.stop_s
     assert float(setting("TimeoutStopSec")) > config.stop_s
-    assert setting("RestartPreventExitStatus") == str(ConfigError.exit_status)
+    assert setting("RestartPreventExitStatus") == f"{ConfigError.exit_status} {LoopProcessError.exit_status}"
     assert setting("Type") == "notify"
 
 

@@ -1,8 +1,4 @@
-"""What the test set's choice of frames is worth: mIoU on frames drawn with replacement, in runs of neighbours.
-
-Neighbours in a video are alike, and drawing them one by one would take them for independent; runs of n^(1/3) frames
-(the circular block bootstrap, Politis and Romano, 1992) cost frames that are independent little.
-"""
+"""What the test set's choice of frames is worth: mIoU on frames drawn with replacement."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,11 +6,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.methods.figures.paired_differences import CONFIDENCE
+from benchmarks.resampling import drawn_frames, interval_of
 
 __all__ = ["Resamples", "interval_of_frames", "resampled_miou"]
-
-NUM_RESAMPLES = 1000
 
 Resamples = NDArray[np.float64]
 """(NUM_RESAMPLES,) mIoU in percent of a network on frames drawn with replacement, the same draws for every network."""
@@ -31,22 +25,12 @@ def resampled_miou(path: Path) -> dict[str, Resamples]:
 def _resampled(counts: NDArray[np.int64]) -> Resamples:
     """From (F, C, C) pixels by true and predicted class. Frames without a label, the same for all, are not drawn."""
     counts = counts[counts.any(axis=(1, 2))]
-    sums = np.tensordot(_drawn(len(counts)).astype(np.float64), counts.astype(np.float64), axes=1)
+    sums = np.tensordot(drawn_frames(len(counts)).astype(np.float64), counts.astype(np.float64), axes=1)
     hit = np.diagonal(sums, axis1=1, axis2=2)
     union = sums.sum(axis=1) + sums.sum(axis=2) - hit
     iou = np.divide(hit, union, out=np.full(hit.shape, np.nan), where=union > 0)
     miou: Resamples = np.nanmean(iou, axis=1) * 100
     return miou
-
-
-def _drawn(num_frames: int) -> NDArray[np.int64]:
-    """(NUM_RESAMPLES, F): how many times each frame is drawn; about as many draws as there are frames."""
-    length = max(1, round(num_frames ** (1 / 3)))
-    starts = np.random.default_rng(0).multinomial(
-        round(num_frames / length), np.full(num_frames, 1 / num_frames), size=NUM_RESAMPLES
-    )
-    drawn: NDArray[np.int64] = sum((np.roll(starts, place, axis=1) for place in range(1, length)), start=starts)
-    return drawn
 
 
 def interval_of_frames(
@@ -57,5 +41,4 @@ def interval_of_frames(
     pairs = [a - b for a, b in zip(ours, theirs, strict=True) if a is not None and b is not None]
     if len(pairs) < len(seeds):
         return None
-    low, high = np.quantile(np.mean(pairs, axis=0), [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
-    return float(low), float(high)
+    return interval_of(np.mean(pairs, axis=0))

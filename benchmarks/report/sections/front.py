@@ -5,8 +5,8 @@ from benchmarks.ladder import DOCUMENT_NAME
 from benchmarks.report.charts.front import Contender, front_chart, front_of
 from benchmarks.report.run import Run
 from benchmarks.report.section import Content, Section
-from benchmarks.report.shares import floored
-from benchmarks.tables import ABSENT, change, number
+from benchmarks.report.shares import against_pytorch, floored
+from benchmarks.tables import ABSENT, number
 
 __all__ = ["SECTION", "read_ladder"]
 
@@ -50,7 +50,7 @@ def _row(row: LadderRow, place: int | None, is_on_front: bool) -> dict[str, obje
         "engine": row.engine,
         "agreement": ABSENT if row.label_agreement is None else floored(row.label_agreement, 2),
         "miou": number(row.miou, 2),
-        "change": change(row.miou_change, row.miou_change_interval),
+        "change": against_pytorch(row.miou_change, row.miou_change_interval),
         "median": number(row.median_ms, 2),
         "p90": number(row.p90_ms, 2),
         "faster": ABSENT if row.faster_than_fp32 is None else f"{row.faster_than_fp32.value:.2f}x",

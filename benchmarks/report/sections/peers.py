@@ -5,7 +5,7 @@ from benchmarks.peers.measure import DOCUMENT_NAME
 from benchmarks.peers.page import peers_legend
 from benchmarks.report.run import Run
 from benchmarks.report.section import Content, Section
-from benchmarks.report.shares import floored
+from benchmarks.report.shares import against_pytorch, floored
 from benchmarks.tables import ABSENT, number
 
 __all__ = ["SECTION", "read_peers"]
@@ -50,6 +50,7 @@ def _row(row: PeerRow, top: float) -> dict[str, object]:
         "floor_ms": "" if row.floor is None else f"floor {row.floor.ms:.2f} ms",
         "agreement": ABSENT if row.label_agreement is None else floored(row.label_agreement, 2),
         "miou": number(row.miou, 2),
+        "change": against_pytorch(row.miou_change, row.miou_change_interval),
         "ratio": ABSENT if ratio is None else f"{ratio.value:.2f}x",
         "interval": "" if ratio is None else f"95 % interval {ratio.low:.2f} to {ratio.high:.2f}",
         "why_not": row.refusal or (None if row.not_run is None else f"not run: {row.not_run}"),

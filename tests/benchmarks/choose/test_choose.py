@@ -3,18 +3,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks.__main__ import main
-from benchmarks.accuracy import PixelCounts
+from benchmarks.accuracy import PixelCounts, miou_of
 from benchmarks.choose.choose import choose
 from benchmarks.choose.config import ChooseConfig
-from benchmarks.choose.front import fastest_front
+from benchmarks.choose.front import fastest_front, leads_within, recommended
 from benchmarks.choose.points import Point
 from benchmarks.document import LadderDocument, LadderRow
 from runtime.errors import ConfigError, DataError
 from tests.benchmarks.hand_made import ENVIRONMENT
+
+NUM_FRAMES = 12
 
 
 def pixels(*hits: int) -> tuple[tuple[int, ...], ...]:
@@ -23,7 +25,7 @@ def pixels(*hits: int) -> tuple[tuple[int, ...], ...]:
 
 
 def row(artefact: str | None, ms: float, miou: float | None, *, num_samples: int = 64, **values: Any) -> LadderRow:
-    hits = () if miou is None else (round(miou * 10),) * 2
+    hits = () if miou is None else (round(miou * 10),) * NUM_FRAMES
     values.setdefault("class_pixels", pixels(*hits))
     described = {"engine": "ONNX Runtime", "precision": "fp32", "num_bytes": 1, "miou": miou, **values}
     return LadderRow(artefact=artefact, samples_ns=(round(ms * 1e6),) * num_samples, **described)
@@ -37,7 +39,7 @@ def write_ladder(path: Path, *rows: LadderRow, **values: Any) -> Path:
         notes=(),
         num_rounds=64,
         num_compared=1,
-        num_test_frames=2,
+        num_test_frames=NUM_FRAMES,
         manifest_sha256="0",
         checkpoint_sha256="0",
         frames=("a",),
@@ -64,7 +66,7 @@ def two(tmp_path: Path) -> tuple[Path, Path]:
     return small, large
 
 
-def test_the_most_accurate_within_the_budget_is_recommended(two: tuple[Path, Path], tmp_path: Path) -> None:
+def test_a_lead_on_every_frame_is_worth_its_time_within_the_budget(two: tuple[Path, Path], tmp_path: Path) -> None:
     found = {
         budget: choose(ChooseConfig(ladders=two, budget_ms=budget), tmp_path / "output")["recommended"]
         for budget in (10.0, 39.9, 40.0, 1000.0)
@@ -79,12 +81,12 @@ def test_the_most_accurate_within_the_budget_is_recommended(two: tuple[Path, Pat
 
 
 def test_time_that_buys_nothing_the_frames_can_show_is_kept(tmp_path: Path) -> None:
-    """The slow ones hit 0.2 points more: on one frame of four at the cost of the others, or on every frame."""
-    fast = row("int8-cpu.onnx", 10.0, 50.0, class_pixels=pixels(500, 500, 500, 500))
+    """The slow ones hit 0.2 points more: on one frame of twelve at the cost of the others, or on every frame."""
+    fast = row("int8-cpu.onnx", 10.0, 50.0)
     found = {}
-    for name, hits in (("one", (512, 498, 499, 499)), ("every", (502, 502, 502, 502))):
+    for name, hits in (("one", (546, *(498,) * 11)), ("every", (502,) * 12)):
         slow = row("fp32.onnx", 40.0, 50.2, class_pixels=pixels(*hits))
-        ladder = write_ladder(tmp_path / name / "ladder.json", fast, slow, num_test_frames=4)
+        ladder = write_ladder(tmp_path / name / "ladder.json", fast, slow)
         found[name] = choose(ChooseConfig(ladders=(ladder,), budget_ms=50.0), tmp_path / name)
     assert found["every"]["recommended"]["artefact"] == "fp32.onnx"
     assert found["every"]["recommended"]["lead"] == 0.0
@@ -94,7 +96,20 @@ def test_time_that_buys_nothing_the_frames_can_show_is_kept(tmp_path: Path) -> N
     assert low < 0.0 < high
     page = Path(found["one"]["page"]).read_text()
     assert "fp32.onnx of " in page
-    assert f"takes 40.0 ms for 50.20 mIoU, 0.20 ({low:+.2f} to {high:+.2f}) more: no difference" in page
+    assert "takes 40.0 ms for 50.20 mIoU, a lead of +0.20 (" in page
+    assert "Recommended is the fastest whose lead interval reaches down to zero." in page
+
+
+def test_too_few_frames_tell_no_lead_and_the_most_accurate_is_taken(tmp_path: Path) -> None:
+    fast = row("int8-cpu.onnx", 10.0, 50.0, class_pixels=pixels(500, 500, 500, 500))
+    slow = row("fp32.onnx", 40.0, 50.2, class_pixels=pixels(514, 498, 498, 498))
+    ladder = write_ladder(tmp_path / "few" / "ladder.json", fast, slow, num_test_frames=4)
+    figures = choose(ChooseConfig(ladders=(ladder,), budget_ms=50.0), tmp_path)
+    assert figures["recommended"]["artefact"] == "fp32.onnx"
+    leads = [
+        (one["lead"], one["lead_interval"]) for one in json.loads(Path(figures["document"]).read_text())["candidates"]
+    ]
+    assert leads == [(pytest.approx(0.2), None), (0.0, None)]
 
 
 def test_a_ladder_without_the_pixels_of_its_frames_has_to_be_measured_again(tmp_path: Path) -> None:
@@ -116,6 +131,7 @@ def test_what_is_slower_and_less_accurate_is_not_on_the_front(two: tuple[Path, P
     page = Path(figures["page"]).read_text()
     assert "| 45.00 | 29.90 |  |  |" in page
     assert "No budget was given" in page
+    assert "Lead:" not in page
     assert Path(figures["picture"]).read_bytes().startswith(b"\x89PNG")
 
 
@@ -227,3 +243,35 @@ def test_no_point_beats_the_front(found: list[Point]) -> None:
         assert any(one.ms <= point.ms and one.miou >= point.miou for one in front)
     for one in front:
         assert not any(other.ms <= one.ms and other.miou > one.miou for other in found)
+
+
+def point_of(ms: int, hits: list[int]) -> Point:
+    counts = PixelCounts(pixels(*hits))
+    miou = miou_of(counts)
+    assert miou is not None
+    return Point(Path("bundle"), "a", "e", "fp32", float(ms), miou, counts)
+
+
+hits_of_frames = st.lists(st.integers(400, 600), min_size=NUM_FRAMES, max_size=NUM_FRAMES)
+counted = st.builds(point_of, st.integers(1, 20), hits_of_frames)
+
+
+@settings(max_examples=50)
+@given(st.lists(counted, min_size=1, max_size=5), st.floats(0.5, 25.0))
+def test_nothing_faster_can_be_told_from_no_worse(found: list[Point], budget_ms: float) -> None:
+    """Whatever is faster than what is recommended is behind the most accurate for certain."""
+    leads = leads_within(fastest_front(found), budget_ms)
+    chosen = recommended(leads)
+    within = [point for point in found if point.ms <= budget_ms]
+    if chosen is None:
+        assert not within
+        return
+    assert chosen in within
+    assert leads[-1][0].miou == max(point.miou for point in within)
+    for point, lead in leads:
+        assert lead.interval is not None
+        assert lead.value >= 0.0
+        if point is chosen:
+            assert lead.interval[0] <= 0.0
+        if point.ms < chosen.ms:
+            assert lead.interval[0] > 0.0

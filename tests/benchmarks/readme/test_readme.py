@@ -11,7 +11,7 @@ from benchmarks.document import Ratio
 from benchmarks.floor.floor import Floor
 from benchmarks.peers.document import PeerRow, PeersDocument
 from benchmarks.readme.extract import extract_of
-from benchmarks.readme.peers import peers_results, peers_sentence
+from benchmarks.readme.peers import peers_brief, peers_results
 from benchmarks.readme.table import every_method, results
 from benchmarks.readme.write import ROOT, SOURCES, Source, filled, write_readme
 from runtime.errors import DataError
@@ -193,11 +193,10 @@ def test_peers_without_a_score_of_ours_are_not_published(root: Path) -> None:
     assert (root / "README.md").read_text() == before
 
 
-def test_peers_in_a_sentence_are_times_ours() -> None:
-    assert peers_sentence(beside_peer(50.0)).endswith(
-        "`int8-cpu.onnx in cpu` takes **50.0 ms** (99.00% of PyTorch's labels, -0.10 mIoU). "
-        "Times that: PyTorch eager fp32 **2.00**."
-    )
+def test_peers_in_brief_are_times_ours() -> None:
+    text = peers_brief(beside_peer(50.0))
+    assert "| PyTorch eager fp32 | 100.0 | 2.00x |\n| **int8-cpu.onnx in cpu** | **50.0** | - |\n" in text
+    assert text.endswith("Ours has 99.00% of PyTorch's labels, -0.10 mIoU.")
 
 
 def test_new_figures_go_into_the_committed_file_and_the_pages(root: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from benchmarks.__main__ import main
 from benchmarks.config import BenchmarksConfig
 from benchmarks.report.sections.choice import SECTIONS
 from benchmarks.report.write import REPORT_NAME, write_report
 from runtime.errors import BundleError, CheckpointError, ConfigError, DataError, IapcError
+from tests.benchmarks.command_run import write_run_file
 from tests.benchmarks.report.conftest import RUN_FILE
 from tests.benchmarks.report.opened import Opened, open_page
 
@@ -206,8 +206,7 @@ def test_each_section_tells_which_files_it_is_from(config: BenchmarksConfig, pag
 def test_command_prints_the_path_as_its_last_line(
     config: BenchmarksConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run_file = tmp_path / "run.yaml"
-    run_file.write_text(yaml.safe_dump({"benchmarks": config.model_dump(mode="json")}))
+    run_file = write_run_file(tmp_path / "run.yaml", config)
     assert main(["report", str(run_file), "--set", "training_output=null"]) == 0
     figures: Any = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert figures["report"] == str(config.output / REPORT_NAME)

@@ -1,9 +1,7 @@
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import pytest
 import yaml
@@ -17,10 +15,11 @@ from benchmarks.scenarios.measure import measure_scenarios
 from benchmarks.scenarios.served import ServedBundle, choose_engine
 from runtime.config import validated
 from runtime.errors import BundleError, ConfigError
+from tests.benchmarks.command_run import Exported, run_command, short_run, write_run_file
 from training.data.config import StreetsConfig
 
-ROOT = Path(__file__).parents[3]
 SHORT = {
+    "backend": {"provider": "cpu"},
     "offline": {"batch_sizes": [1, 2], "round_frames": 4, "num_rounds": 2},
     "camera": {"rates_hz": [20, 100], "num_frames": 12},
     "multi_camera": {"rates_hz": [40, 20], "num_frames": 6},
@@ -30,27 +29,13 @@ SHORT = {
 }
 
 
-class Exported(Protocol):
-    @property
-    def checkpoint(self) -> Path: ...
-    @property
-    def bundle(self) -> Path: ...
+def of_scenarios(exported: Exported, frames: StreetsConfig, folder: Path, **scenarios: Any) -> BenchmarksConfig:
+    options = ScenariosConfig(**{**SHORT, **scenarios})
+    return short_run(exported, frames, folder / "output", threads=2, num_queries=10, scenarios=options)
 
 
-def write_run_file(exported: Exported, frames: StreetsConfig, folder: Path, **scenarios: Any) -> Path:
-    config = BenchmarksConfig(
-        bundle=exported.bundle,
-        checkpoint=exported.checkpoint,
-        frames=frames,
-        output=folder / "output",
-        warmup=1,
-        threads=2,
-        num_queries=10,
-        scenarios=ScenariosConfig(**{**SHORT, **scenarios}),
-    )
-    path = folder / "run.yaml"
-    path.write_text(yaml.safe_dump({"benchmarks": config.model_dump(mode="json")}))
-    return path
+def run_file_of(exported: Exported, frames: StreetsConfig, folder: Path, **scenarios: Any) -> Path:
+    return write_run_file(folder / "run.yaml", of_scenarios(exported, frames, folder, **scenarios))
 
 
 class Measured(NamedTuple):
@@ -70,13 +55,8 @@ def measured(
     exported_once: Exported, street_frames: StreetsConfig, tmp_path_factory: pytest.TempPathFactory
 ) -> Measured:
     folder = tmp_path_factory.mktemp("scenarios")
-    run_file = write_run_file(exported_once, street_frames, folder)
-    command = [sys.executable, "-m", "benchmarks", "scenarios", str(run_file)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    lines = done.stdout.splitlines()
-    document = ScenariosDocument.model_validate_json(Path(json.loads(lines[-1])["document"]).read_text())
-    return Measured(lines, done.stderr, document)
+    run = run_command("scenarios", of_scenarios(exported_once, street_frames, folder), folder)
+    return Measured(run.lines, run.told, ScenariosDocument.model_validate_json(json.dumps(run.document)))
 
 
 def test_first_line_says_what_runs_and_last_line_what_was_found(measured: Measured, exported_once: Exported) -> None:
@@ -157,7 +137,7 @@ def test_page_terminal_and_picture_show_every_scenario(measured: Measured) -> No
 def test_scenarios_that_are_left_out_do_not_run(
     exported: Exported, street_frames: StreetsConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["scenarios", str(write_run_file(exported, street_frames, tmp_path, only=["resume"]))]) == 0
+    assert main(["scenarios", str(run_file_of(exported, street_frames, tmp_path, only=["resume"]))]) == 0
     figures = json.loads(capsys.readouterr().out.splitlines()[-1])
     document = ScenariosDocument.model_validate_json(Path(figures["document"]).read_text())
     assert document.resume is not None
@@ -174,7 +154,7 @@ def test_budgets_that_are_not_met_are_written_and_told_with_exit_status_3(
         "single_stream": {"percentiles_ms": {"p50": 1e-6, "p99": 1e6}, "max_ms": 1e6, "frames_per_s": 1e9},
         "camera": {20: {"missed_share": 1.0}, 100: {"percentiles_ms": {"p50": 1e-6}}},
     }
-    run_file = write_run_file(exported, street_frames, tmp_path, only=["single_stream", "camera"], budgets=budgets)
+    run_file = run_file_of(exported, street_frames, tmp_path, only=["single_stream", "camera"], budgets=budgets)
     assert main(["scenarios", str(run_file)]) == 3
     out, err = capsys.readouterr()
     unmet = json.loads(out.splitlines()[-1])["unmet"]
@@ -193,7 +173,7 @@ def test_budgets_that_are_met_are_no_news(
     exported: Exported, street_frames: StreetsConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     budgets = {"resume": {"slowdown": 1e9, "max_ms": 1e9}}
-    run_file = write_run_file(exported, street_frames, tmp_path, only=["resume"], budgets=budgets)
+    run_file = run_file_of(exported, street_frames, tmp_path, only=["resume"], budgets=budgets)
     assert main(["scenarios", str(run_file)]) == 0
     assert json.loads(capsys.readouterr().out.splitlines()[-1])["unmet"] == []
 
@@ -207,7 +187,7 @@ def test_labels_that_change_end_with_exit_status_3_and_no_document(
     make_segmenter: Callable[..., Any],
 ) -> None:
     monkeypatch.setattr(ServedBundle, "open", lambda served: make_segmenter(changes_at=4))
-    assert main(["scenarios", str(write_run_file(exported, street_frames, tmp_path, only=["single_stream"]))]) == 3
+    assert main(["scenarios", str(run_file_of(exported, street_frames, tmp_path, only=["single_stream"]))]) == 3
     out, err = capsys.readouterr()
     assert "single_stream: labels changed while the time was taken" in err
     assert len(out.splitlines()) == 1
@@ -254,7 +234,7 @@ def test_a_camera_whose_process_fails_is_told_and_ends_the_others(
         return served
 
     monkeypatch.setattr(room, "choose_engine", choose)
-    run_file = write_run_file(exported, street_frames, tmp_path, only=["multi_camera"])
+    run_file = run_file_of(exported, street_frames, tmp_path, only=["multi_camera"])
     config = BenchmarksConfig.model_validate(yaml.safe_load(run_file.read_text())["benchmarks"])
     with pytest.raises(BundleError, match=r"fp32\.onnx"):
         measure_scenarios(config)

@@ -1,6 +1,5 @@
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,14 +14,10 @@ from benchmarks.turns import Contender
 from runtime.backends.config import CpuConfig, CudaConfig, OpenVinoConfig
 from runtime.bundle.manifest import Artefact
 from runtime.bundle.opening import read_manifest
+from tests.benchmarks.command_run import Exported
 
 MS = 1_000_000
 STEADY = tuple(10 * MS + step * MS // 100 for step in range(40))
-
-
-class Exported(Protocol):
-    @property
-    def bundle(self) -> Path: ...
 
 
 @pytest.fixture(scope="module")

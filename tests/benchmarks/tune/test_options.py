@@ -1,5 +1,5 @@
 from pathlib import Path
-from typing import Any, Protocol, get_args
+from typing import Any, get_args
 
 import pytest
 
@@ -10,11 +10,7 @@ from runtime.bundle.manifest import Artefact
 from runtime.bundle.opening import read_manifest
 from runtime.config import load_config
 from runtime.settings import RuntimeConfig
-
-
-class Exported(Protocol):
-    @property
-    def bundle(self) -> Path: ...
+from tests.benchmarks.command_run import Exported
 
 
 @pytest.fixture(scope="module")

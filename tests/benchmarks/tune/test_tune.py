@@ -3,11 +3,10 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
-import yaml
 from numpy.typing import NDArray
 
 import benchmarks.tune.measure
@@ -24,6 +23,7 @@ from runtime.config import load_config
 from runtime.errors import BackendError, ConfigError, GateError
 from runtime.segmenter import Segmenter
 from runtime.settings import RuntimeConfig
+from tests.benchmarks.command_run import Exported, short_run, write_run_file
 from training.data.config import StreetsConfig
 
 HAS_OPENVINO = find_spec("openvino") is not None
@@ -32,21 +32,9 @@ RIGHT = np.ones((4, 6), dtype=np.uint8)
 WRONG = np.zeros((4, 6), dtype=np.uint8)
 
 
-class Exported(Protocol):
-    @property
-    def checkpoint(self) -> Path: ...
-    @property
-    def bundle(self) -> Path: ...
-
-
-def short_run(exported: Exported, frames: StreetsConfig, output: Path, **values: Any) -> BenchmarksConfig:
-    return BenchmarksConfig(
-        bundle=exported.bundle,
-        checkpoint=exported.checkpoint,
-        frames=frames,
-        output=output,
-        warmup=1,
-        **{"num_rounds": 3, "tune": {"threads": (1,)}, **values},
+def of_tune(exported: Exported, frames: StreetsConfig, output: Path, **values: Any) -> BenchmarksConfig:
+    return short_run(
+        exported, frames, output, **{"num_rounds": 3, "threads": None, "tune": {"threads": (1,)}, **values}
     )
 
 
@@ -65,9 +53,8 @@ class Measured(NamedTuple):
 def measured(
     exported: Exported, street_frames: StreetsConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> Measured:
-    config = short_run(exported, street_frames, tmp_path / "output")
-    (tmp_path / "run.yaml").write_text(yaml.safe_dump({"benchmarks": config.model_dump(mode="json")}))
-    assert main(["tune", str(tmp_path / "run.yaml")]) == 0
+    config = of_tune(exported, street_frames, tmp_path / "output")
+    assert main(["tune", str(write_run_file(tmp_path / "run.yaml", config))]) == 0
     out, err = capsys.readouterr()
     figures = json.loads(out.splitlines()[-1])
     return Measured(figures, err, read_document(Path(figures["document"]), TuneDocument, "tune"))
@@ -125,7 +112,7 @@ def test_the_command_tries_measures_and_tells(
 
 def test_only_what_the_config_names_is_tried(exported: Exported, street_frames: StreetsConfig, tmp_path: Path) -> None:
     tune = {"artefacts": ("fp32-logits.onnx",), "threads": (1,)}
-    figures = measure_tune(short_run(exported, street_frames, tmp_path / "out", num_rounds=1, threads=1, tune=tune))
+    figures = measure_tune(of_tune(exported, street_frames, tmp_path / "out", num_rounds=1, threads=1, tune=tune))
     document: TuneDocument = read_document(Path(figures["document"]), TuneDocument, "tune")
     assert {row.artefact for row in (*document.pairs, *document.options)} == {"fp32-logits.onnx"}
     # What the section asks of every contender is the default here, and stays in what comes out.
@@ -136,7 +123,7 @@ def test_only_what_the_config_names_is_tried(exported: Exported, street_frames: 
 def test_an_artefact_that_there_is_not_is_refused_by_name(
     exported: Exported, street_frames: StreetsConfig, tmp_path: Path
 ) -> None:
-    config = short_run(exported, street_frames, tmp_path / "out", tune={"artefacts": ("fp32-logit.onnx",)})
+    config = of_tune(exported, street_frames, tmp_path / "out", tune={"artefacts": ("fp32-logit.onnx",)})
     with pytest.raises(ConfigError, match=r"tune\.artefacts names fp32-logit\.onnx.*mean 'fp32-logits\.onnx'"):
         measure_tune(config)
     assert not (tmp_path / "out").exists()
@@ -145,7 +132,7 @@ def test_an_artefact_that_there_is_not_is_refused_by_name(
 def test_an_artefact_that_nothing_here_serves_is_told_with_the_reason(
     exported: Exported, street_frames: StreetsConfig, tmp_path: Path
 ) -> None:
-    config = short_run(exported, street_frames, tmp_path / "out", tune={"artefacts": ("fp32.torchscript",)})
+    config = of_tune(exported, street_frames, tmp_path / "out", tune={"artefacts": ("fp32.torchscript",)})
     with pytest.raises(BackendError, match=r"no engine of this machine serves fp32\.torchscript of bundle"):
         measure_tune(config)
 
@@ -155,7 +142,7 @@ def test_settings_without_a_meaning_are_refused(
     exported: Exported, street_frames: StreetsConfig, tmp_path: Path, tune: Any
 ) -> None:
     with pytest.raises(ValueError, match=r"tune\.thread|tune\.artefacts"):
-        short_run(exported, street_frames, tmp_path, tune=tune)
+        of_tune(exported, street_frames, tmp_path, tune=tune)
 
 
 def test_where_all_labels_are_others_nothing_has_a_score(
@@ -165,7 +152,7 @@ def test_where_all_labels_are_others_nothing_has_a_score(
         return [np.full(frame.shape[:2], 255, dtype=np.uint8) for frame in frames]
 
     monkeypatch.setattr(benchmarks.tune.measure, "pytorch_labels", other_labels)
-    config = short_run(exported, street_frames, tmp_path / "out", num_rounds=1)
+    config = of_tune(exported, street_frames, tmp_path / "out", num_rounds=1)
     with pytest.raises(GateError, match="nothing that runs bundle") as refused:
         measure_tune(config)
     assert refused.value.figures is not None
@@ -196,7 +183,7 @@ def run_fakes(exported_once: Exported, street_frames: StreetsConfig, tmp_path: P
     settings = [Setting(artefact, backend) for backend in (CpuConfig(), OpenVinoConfig(precision="bf16"))]
 
     def run(fakes: Fakes, chosen: int = 0) -> Runs:
-        config = short_run(exported_once, street_frames, tmp_path, num_rounds=2)
+        config = of_tune(exported_once, street_frames, tmp_path, num_rounds=2)
         return run_all(settings, settings[chosen], (1, 2), fakes.open, [FRAME], [RIGHT], config)
 
     return run
@@ -241,5 +228,5 @@ def test_a_busy_machine_is_told_of(
 ) -> None:
     monkeypatch.setattr("os.getloadavg", lambda: (3.5, 0.0, 0.0))
     tune = {"artefacts": ("fp32.onnx",), "threads": (1,)}
-    figures = measure_tune(short_run(exported, street_frames, tmp_path / "out", num_rounds=1, tune=tune))
+    figures = measure_tune(of_tune(exported, street_frames, tmp_path / "out", num_rounds=1, tune=tune))
     assert "busy before the run: 3.5 processes wanted a core" in Path(figures["page"]).read_text()

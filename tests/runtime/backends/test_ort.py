@@ -1,11 +1,14 @@
+import os
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnxruntime
 import pytest
 
 from runtime.backends import ort, ort_providers
 from runtime.backends.config import BackendConfig, CudaConfig, TensorRtEpConfig
+from runtime.backends.cores import usable_cores
 from runtime.backends.open import open_backend
 from runtime.backends.ort import OnnxRuntimeEngine
 from runtime.errors import BackendError
@@ -58,6 +61,24 @@ def test_threads_that_are_asked_for_are_tied_to_cores_as_those_by_default_are(
         assert options.intra_op_num_threads == 2
         assert options.get_session_config_entry("session.intra_op_thread_affinities") == "2"
         engine.close()
+
+
+def test_the_calling_thread_computes_on_the_first_core_alone(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    own, (first, *_) = os.sched_getaffinity(0), usable_cores()
+    engine = OnnxRuntimeEngine(bundle / "fp32.onnx", FRAME_HW, provider=ort_providers.cpu(), threads=len(own))
+    seen = []
+    session = engine._session
+
+    class Session:
+        def run_with_iobinding(self, binding: Any) -> None:
+            seen.append(os.sched_getaffinity(0))
+            session.run_with_iobinding(binding)
+
+    monkeypatch.setattr(engine, "_session", Session())
+    engine.run(np.zeros((1, *FRAME_HW, 3), dtype=np.uint8))
+    assert seen == [set(first) if len(usable_cores()) >= len(own) else own]
+    assert os.sched_getaffinity(0) == own
+    engine.close()
 
 
 def test_tensorrt_is_never_replaced_where_this_onnx_runtime_lacks_it(

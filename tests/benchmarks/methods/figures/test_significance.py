@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from benchmarks.methods.cells.results import CellResult, Figures, write_counts
-from benchmarks.methods.figures.resamples import NUM_RESAMPLES, interval_of_frames, resampled_miou
+from benchmarks.methods.figures.resamples import interval_of_frames, resampled_miou
 from benchmarks.methods.figures.significance import differences
 from benchmarks.methods.figures.summary import RowFigures, baseline_figures, row_figures
 from benchmarks.methods.rows.row import Row
+from benchmarks.resampling import NUM_RESAMPLES
 
 
 def row(title: str, *values: float) -> RowFigures:
