@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from runtime.backends import openvino as backend
 from runtime.backends.config import OpenVinoConfig
 from runtime.backends.signal_stack import signal_stack
 from runtime.errors import BackendError
@@ -43,6 +44,25 @@ def test_labels_and_confidence_are_those_worked_by_hand(
         result = segmenter.segment(striped_frame)
         np.testing.assert_array_equal(result.labels, striped_labels)
         np.testing.assert_array_equal(result.confidence, np.choose(striped_labels, [250, 200, 150]))
+
+
+@pytest.mark.parametrize(("cores", "threads", "is_tied"), [(2, None, True), (2, 2, True), (2, 1, False), (1, 1, True)])
+def test_threads_are_tied_to_cores_only_where_they_have_all_of_them(
+    openvino: Any, bundle: Path, monkeypatch: pytest.MonkeyPatch, cores: int, threads: int | None, is_tied: bool
+) -> None:
+    monkeypatch.setattr(backend, "usable_cores", lambda: [[core] for core in range(cores)])
+    core_type, told = openvino.Core, []
+    compile_model = core_type.compile_model
+
+    def compile_and_keep(self: Any, *arguments: Any) -> Any:
+        compiled = compile_model(self, *arguments)
+        told.append(compiled.get_property("ENABLE_CPU_PINNING"))
+        return compiled
+
+    monkeypatch.setattr(core_type, "compile_model", compile_and_keep)
+    config = RuntimeConfig(backend=OpenVinoConfig(threads=threads))
+    with Segmenter.open(bundle, config):
+        assert told == [is_tied]
 
 
 @pytest.mark.usefixtures("openvino")
