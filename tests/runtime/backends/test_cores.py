@@ -99,7 +99,7 @@ def test_the_caller_is_tied_while_it_computes_and_free_again_after() -> None:
 def processors_of_workers(
     bundle: Path, engine: str, threads: int | None, given: Sequence[int], expected: Sequence[int] | None = None
 ) -> list[list[int]]:
-    """Where an engine's own threads may run, in a process that was given these processors; waits for what is expected."""
+    """Where an engine's own threads may run, in a process given these processors; waits for what is expected."""
     values = [str(bundle), engine, *(json.dumps(value) for value in (threads, given, expected))]
     done = subprocess.run([sys.executable, "-c", OPEN, *values], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
