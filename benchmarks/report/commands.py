@@ -13,16 +13,13 @@ def command_line(start: str, run_file: Path, overrides: Sequence[str]) -> str:
     """A command of this project on a run file, for a shell.
 
     Args:
-        start: `make TARGET`, or `python -m STAGE COMMAND`.
+        start: `make TARGET`.
         run_file: the run.
         overrides: `--set` values of this call; they are named after their stage, so that no other takes them for its
             own.
     """
     settings = " ".join(f"--set {shlex.quote(_for_this_stage(override))}" for override in overrides)
-    file = shlex.quote(str(run_file))
-    if start.startswith("make "):
-        return f"{start} CONFIG={file}" + (f" SET={shlex.quote(settings)}" if settings else "")
-    return f"{start} {file}" + (f" {settings}" if settings else "")
+    return f"{start} CONFIG={shlex.quote(str(run_file))}" + (f" SET={shlex.quote(settings)}" if settings else "")
 
 
 def _for_this_stage(override: str) -> str:

@@ -27,7 +27,7 @@ class Content:
 class Section:
     """A section: the template `page/sections/NAME.html` is filled with what `build` returns.
 
-    `command` makes its documents: `make TARGET` or `python -m STAGE COMMAND`. `build` raises `NotThereError` where
+    `command` makes its documents: `make TARGET`. `build` raises `NotThereError` where
     there is nothing to show, and `DataError` where a document is damaged.
     """
 

@@ -9,7 +9,7 @@ from benchmarks.report.section import Content, Section
 
 __all__ = ["SECTION"]
 
-COMMAND = "python -m benchmarks choose"
+COMMAND = "make choose"
 
 
 def build(run: Run) -> Content:

@@ -10,7 +10,7 @@ from benchmarks.tables import number
 
 __all__ = ["SECTION", "read_loop"]
 
-DOCUMENT_NAME, COMMAND = "loop.json", "python -m benchmarks loop"
+DOCUMENT_NAME, COMMAND = "loop.json", "make loop"
 CAMERA = "read"
 """A stage that is the camera's: it counts for nothing."""
 

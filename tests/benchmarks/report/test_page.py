@@ -70,8 +70,8 @@ def test_headings_go_down_one_level_at_a_time(whole: Opened) -> None:
         ("output/ladder.json", ["front"], "make ladder CONFIG=configs/run.yaml"),
         ("output/peers.json", ["peers"], "make peers CONFIG=configs/run.yaml"),
         ("output/tune.json", ["tune"], "make tune CONFIG=configs/run.yaml"),
-        ("output/choose.json", ["choose"], "python -m benchmarks choose configs/run.yaml"),
-        ("output/loop.json", ["stages"], "python -m benchmarks loop configs/run.yaml"),
+        ("output/choose.json", ["choose"], "make choose CONFIG=configs/run.yaml"),
+        ("output/loop.json", ["stages"], "make loop CONFIG=configs/run.yaml"),
     ],
 )
 def test_what_is_not_there_says_which_command_makes_it(
@@ -116,8 +116,8 @@ def test_network_that_is_gone_leaves_what_documents_tell(config: BenchmarksConfi
         ("output/ladder.json", DataError, r"ladder\.json is damaged.*run `make ladder` again"),
         ("output/peers.json", DataError, r"peers\.json is damaged.*run `make peers` again"),
         ("output/tune.json", DataError, r"tune\.json is damaged.*run `make tune` again"),
-        ("output/choose.json", DataError, r"choose\.json is damaged.*run `python -m benchmarks choose` again"),
-        ("output/loop.json", DataError, r"loop\.json is damaged.*run `python -m benchmarks loop` again"),
+        ("output/choose.json", DataError, r"choose\.json is damaged.*run `make choose` again"),
+        ("output/loop.json", DataError, r"loop\.json is damaged.*run `make loop` again"),
     ],
 )
 def test_damaged_document_is_named_and_no_page_is_written(
@@ -161,7 +161,7 @@ def test_documents_of_an_older_bundle_are_called_stale(config: BenchmarksConfig,
         ("front", "make ladder"),
         ("peers", "make peers"),
         ("tune", "make tune"),
-        ("stages", "python -m benchmarks loop"),
+        ("stages", "make loop"),
     ):
         assert "Stale: measured on another bundle than" in found[name].text
         assert f"run `{command} " in found[name].text
@@ -191,9 +191,8 @@ def test_names_from_outside_stay_text(config: BenchmarksConfig, folder: Path) ->
 def test_commands_repeat_overrides_named_after_their_stage(page: Page) -> None:
     text = page(overrides=("training.seed=1", "threads=2"))["again"].text
     settings = "SET='--set training.seed=1 --set benchmarks.threads=2'"
-    for target in ("adapt", "export", "bench", "ladder", "report"):
+    for target in ("adapt", "export", "bench", "ladder", "loop", "report"):
         assert f"make {target} CONFIG=configs/run.yaml {settings}" in text
-    assert "python -m benchmarks loop configs/run.yaml --set training.seed=1 --set benchmarks.threads=2" in text
 
 
 def test_each_section_tells_which_files_it_is_from(config: BenchmarksConfig, page: Page) -> None:

@@ -261,7 +261,7 @@ def test_recommendation_is_told_and_marked(whole: Opened) -> None:
         "OpenVINO",
         "12.00",
         "29.00",
-        "0.00 (+0.00 to +0.00)",
+        "+0.00 (+0.00 to +0.00)",
         "take this",
     ] in part.rows
     assert sum(row[-1] == "take this" for row in part.rows) == 1
