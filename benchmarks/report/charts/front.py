@@ -31,9 +31,17 @@ def front_of(contenders: Sequence[Contender]) -> list[int]:
 
 
 def front_chart(
-    contenders: Sequence[Contender], *, x_name: str = "median, milliseconds", budget_ms: float | None = None
+    contenders: Sequence[Contender],
+    *,
+    x_name: str = "median, milliseconds",
+    budget_ms: float | None = None,
+    is_front_numbered: bool = False,
 ) -> Markup:
-    """The picture; dots carry their place in `contenders`, counted from 1, and a budget is a dashed line."""
+    """The picture; dots carry their place in `contenders`, counted from 1, and a budget is a dashed line.
+
+    Of many contenders the numbers would lie on each other: with `is_front_numbered` only those of the front have one,
+    counted along it.
+    """
     times, scores = [one.ms for one in contenders], [one.miou for one in contenders]
     times += [] if budget_ms is None else [budget_ms]
     room = max(0.5, (max(scores) - min(scores)) * 0.2)
@@ -46,13 +54,18 @@ def front_chart(
         line = Markup('<line class="budget" x1="{0}" x2="{0}" y1="{1}" y2="{2}"><title>budget: {3:g} ms</title></line>')
         body += line.format(frame.x.place(budget_ms), frame.y.start, frame.y.end, budget_ms)
     numbers: list[tuple[float, float]] = []
-    for place, one in enumerate(contenders):
+    # Those of the front last, so that none is hidden.
+    for place in sorted(range(len(contenders)), key=on_front.__contains__):
+        one = contenders[place]
         x, y = frame.x.place(one.ms), frame.y.place(one.miou)
         kind = "first" if place in on_front else "second"
         dot = Markup('<circle class="dot {}" cx="{}" cy="{}" r="5"><title>{}: {:.2f} ms, {:.2f} %</title></circle>')
         body += dot.format(kind, x, y, one.name, one.ms, one.miou)
+        if is_front_numbered and place not in on_front:
+            continue
         at = _beside(x, y - 9, numbers)
-        body += Markup('<text class="number" x="{}" y="{:.1f}" text-anchor="middle">{}</text>').format(*at, place + 1)
+        number = on_front.index(place) + 1 if is_front_numbered else place + 1
+        body += Markup('<text class="number" x="{}" y="{:.1f}" text-anchor="middle">{}</text>').format(*at, number)
         numbers.append(at)
     told = ", ".join(f"{one.name} {one.ms:.1f} ms {one.miou:.1f} %" for one in contenders)
     return svg(frame.width, frame.height, f"mIoU against median latency: {told}", body, "front")

@@ -23,8 +23,14 @@ def build(run: Run) -> Content:
     values = {
         "found": found,
         "verdict": verdict(found),
-        "leads": [lead_of(one) for one in found.candidates],
-        "chart": front_chart(contenders, x_name=x_name, budget_ms=found.budget_ms) if contenders else None,
+        "groups": {
+            "front": [(found.front.index(one) + 1, one, lead_of(one)) for one in found.front],
+            "all": [("", one, lead_of(one)) for one in found.candidates],
+        },
+        "taken": None if found.recommended is None else found.candidates[found.recommended],
+        "chart": front_chart(contenders, x_name=x_name, budget_ms=found.budget_ms, is_front_numbered=True)
+        if contenders
+        else None,
     }
     return Content(values, (path,))
 

@@ -215,7 +215,7 @@ def test_front_leaves_out_what_was_refused_and_marks_what_none_beats(whole: Open
     marked = [attributes for tag, attributes in part.elements if tag == "tr" and attributes.get("class") == "on-front"]
     assert len(marked) == 2
     dots = [attributes["class"] for tag, attributes in part.elements if tag == "circle"]
-    assert dots == ["dot second", "dot first", "dot second", "dot first"]
+    assert dots == ["dot second", "dot second", "dot first", "dot first"]
     assert "a note on what was left out" in part.text
 
 
@@ -264,10 +264,12 @@ def test_recommendation_is_told_and_marked(whole: Opened) -> None:
         "+0.00 (+0.00 to +0.00)",
         "take this",
     ] in part.rows
-    assert sum(row[-1] == "take this" for row in part.rows) == 1
+    assert sum(row[-1] == "take this" for row in part.rows) == 2
+    numbers = [row[0] for row in part.rows if row[1:2] == ["runs/a/bundle"]]
+    assert numbers == ["1", "2", "", "", ""]
     assert [attributes["class"] for tag, attributes in part.elements if tag == "circle"] == [
-        "dot first",
         "dot second",
+        "dot first",
         "dot first",
     ]
     assert any(attributes.get("class") == "budget" for _, attributes in part.elements)
