@@ -7,7 +7,7 @@ Neighbours in a video are alike, and drawing them one by one would take them for
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["CONFIDENCE", "NUM_RESAMPLES", "drawn_frames", "interval_of"]
+__all__ = ["NUM_RESAMPLES", "drawn_frames", "interval_of"]
 
 NUM_RESAMPLES = 1000
 CONFIDENCE = 0.95

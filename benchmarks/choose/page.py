@@ -58,6 +58,8 @@ def verdict(document: ChooseDocument) -> str:
         f"Within {document.budget_ms:g} ms: {_title(found)}, {found.miou:.2f} mIoU in {found.ms:.1f} ms "
         f"({document.percentile})."
     )
+    if found.lead_interval is None:
+        return f"{told} The most accurate: there are too few labelled frames to tell what its lead is worth."
     if document.most_accurate in (None, document.recommended):
         return told
     best = document.candidates[document.most_accurate]

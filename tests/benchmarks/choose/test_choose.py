@@ -110,6 +110,7 @@ def test_too_few_frames_tell_no_lead_and_the_most_accurate_is_taken(tmp_path: Pa
         (one["lead"], one["lead_interval"]) for one in json.loads(Path(figures["document"]).read_text())["candidates"]
     ]
     assert leads == [(pytest.approx(0.2), None), (0.0, None)]
+    assert "The most accurate: there are too few labelled frames" in Path(figures["page"]).read_text()
 
 
 def test_a_ladder_without_the_pixels_of_its_frames_has_to_be_measured_again(tmp_path: Path) -> None:
