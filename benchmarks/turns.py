@@ -76,7 +76,7 @@ def open_test(config: BenchmarksConfig) -> TestFrames | None:
     if config.test is None:
         return None
     _, spec = load_network(config.checkpoint, factory=config.factory)
-    frames = open_labelled_frames(config.test, spec.space)
+    frames = open_labelled_frames(config.test, spec.label_space)
     num_frames = min(config.num_test_frames, len(frames))
     if num_frames < config.num_test_frames:
         say(f"only {num_frames} of benchmarks.num_test_frames={config.num_test_frames} frames exist; all are taken")

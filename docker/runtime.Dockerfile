@@ -22,7 +22,7 @@ FROM python:${PYTHON}-slim-bookworm
 COPY --from=build /opt/iapc /opt/iapc
 # A user without rights, whose number a host can give the camera and the ring to.
 RUN groupadd --gid 10001 iapc \
-    && useradd --uid 10001 --gid iapc --groups video --no-create-home --shell /usr/sbin/nologin iapc \
+    && useradd --uid 10001 --gid iapc --no-create-home --shell /usr/sbin/nologin iapc \
     && install --directory --owner iapc --group iapc /var/lib/iapc
 # The engines' makers are told nothing. The cache is that of races and engines.
 ENV PATH=/opt/iapc/bin:$PATH \

@@ -10,7 +10,7 @@ from export.bundle_folder import replacing_bundle
 from export.config import ExportConfig
 from export.forms import FORMS
 from export.frame_sets import open_frame_sets
-from export.frozen import Frozen, freeze
+from export.frozen import freeze
 from export.gates.comparison import Reference, run_reference
 from export.gates.labelled import open_judged_frames
 from export.gates.preprocessing import convention_problem
@@ -22,7 +22,7 @@ from export.provenance import provenance
 from export.reference_statistics import reference_statistics
 from export.signing import sign
 from runtime.backends.config import BackendConfig, CpuConfig, OpenVinoConfig
-from runtime.bundle.manifest import MANIFEST_NAME, Artefact, BundleFile, ClassInfo, Golden, Manifest
+from runtime.bundle.manifest import MANIFEST_NAME, Artefact, BundleFile, Golden, Manifest
 from runtime.bundle.serving import why_not_served
 from runtime.command import say
 from runtime.drift.reference import Reference as DomainReference
@@ -65,7 +65,7 @@ def export_bundle(
     with replacing_bundle(config.bundle) as folder:
         sets = open_frame_sets(config)
         frozen = freeze(config, sets.gate.frame_hw)
-        test = open_judged_frames(config, frozen.spec.space, sets.gate.frame_hw)
+        test = open_judged_frames(config, frozen.spec.label_space, sets.gate.frame_hw)
         workshop = folder.with_name("made")
         workshop.mkdir()
         made = make_artefacts(frozen, sets, config, training, workshop)
@@ -77,7 +77,7 @@ def export_bundle(
             for one in asked
         ]
         gates = gates_folder(config.bundle)
-        record_gates(gates, verdicts, _classes(frozen), {one.name: one.sensitivity for one in asked})
+        record_gates(gates, verdicts, frozen.spec.label_space.classes, {one.name: one.sensitivity for one in asked})
         kept = [verdict.artefact for verdict in verdicts if not verdict.problems]
         if not kept:
             raise GateError(
@@ -102,11 +102,6 @@ def _require_convention(reference: Reference) -> None:
         raise GateError(f"{problem}; no bundle was written")
 
 
-def _classes(frozen: Frozen) -> tuple[ClassInfo, ...]:
-    space = frozen.spec.space
-    return tuple(ClassInfo(name=name, colour=colour) for name, colour in zip(space.names, space.palette, strict=True))
-
-
 def _write_manifest(
     folder: Path, reference: Reference, domain: DomainReference, config: ExportConfig, artefacts: Sequence[Artefact]
 ) -> Manifest:
@@ -119,7 +114,7 @@ def _write_manifest(
         network_width=frozen.network.network_hw[1],
         align_corners=frozen.network.network.align_corners,
         input=frozen.spec.model.convention,
-        classes=_classes(frozen),
+        classes=frozen.spec.label_space.classes,
         artefacts=tuple(artefacts),
         golden=Golden(
             frames=_write_array(folder / GOLDEN_FRAMES, reference.golden_frames),

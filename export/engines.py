@@ -189,5 +189,5 @@ def _open_served(
 ) -> Backend:
     layout = None
     if form.tail == "logits":
-        layout = LogitsLayout(frozen.spec.space.num_classes, frozen.network.network.align_corners)
+        layout = LogitsLayout(frozen.spec.label_space.num_classes, frozen.network.network.align_corners)
     return open_backend(config, path, frozen.network.frame_hw, layout, engine_info=engine)

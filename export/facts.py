@@ -1,7 +1,8 @@
 """What an artefact says about itself when it is found without its bundle."""
 
-from runtime.bundle.manifest import ClassInfo, InputConvention, Precision, Tail
+from runtime.bundle.manifest import InputConvention, Precision, Tail
 from runtime.config import StrictModel
+from runtime.labels import ClassInfo
 
 __all__ = ["FACTS_KEY", "Facts"]
 

@@ -123,7 +123,7 @@ class _Workshop:
     @cached_property
     def _calibration(self) -> Calibration:
         """Of the float32 graph; the same for every scheme."""
-        space = self._frozen.spec.space
+        space = self._frozen.spec.label_space
         return calibrate(
             self.made["fp32.onnx"].path,
             self._sets,

@@ -13,7 +13,7 @@ from typing import Any
 from export.config import ExportConfig
 from export.facts import FACTS_KEY, Facts
 from export.frozen import Frozen
-from runtime.bundle.manifest import SCHEMA_VERSION, ClassInfo, Precision, Tail
+from runtime.bundle.manifest import SCHEMA_VERSION, Precision, Tail
 from runtime.files import sha256_of
 from training.checkpoint import NetworkSpec
 from training.config import AdaptationConfig
@@ -61,7 +61,7 @@ def artefact_facts(
 
     Key `iapc` holds `Facts` as JSON; the others say the same in a few words, for viewers of ONNX files.
     """
-    space, network = frozen.spec.space, frozen.network
+    network = frozen.network
     facts = Facts(
         schema_version=SCHEMA_VERSION,
         precision=precision,
@@ -72,16 +72,14 @@ def artefact_facts(
         network_width=network.network_hw[1],
         align_corners=network.network.align_corners,
         input=frozen.spec.model.convention,
-        classes=tuple(
-            ClassInfo(name=name, colour=colour) for name, colour in zip(space.names, space.palette, strict=True)
-        ),
+        classes=frozen.spec.label_space.classes,
         checkpoint_sha256=sha256_of(checkpoint),
     )
     named = frozen.spec.model.input
     return {
         FACTS_KEY: facts.model_dump_json(),
         "checkpoint_sha256": facts.checkpoint_sha256,
-        "classes": ",".join(space.names),
+        "classes": ",".join(one.name for one in facts.classes),
         "frame_hw": f"{facts.frame_height}x{facts.frame_width}",
         "network_hw": f"{facts.network_height}x{facts.network_width}",
         "input": named if isinstance(named, str) else named.model_dump_json(),
@@ -104,7 +102,7 @@ def _adaptation(spec: NetworkSpec) -> AdaptationConfig:
         "method": {"name": "iapc", "ema_momentum": 0.997},
         "views": {"train_hw": spec.network_hw, "scale": (1.0, 1.25), "crop_hw": spec.network_hw},
         "memory_hw": spec.network_hw,
-        "min_classes": max(1, spec.space.num_classes // 2),
+        "min_classes": max(1, spec.label_space.num_classes // 2),
         "optimizer": {"warmup": 30, "horizon": 1000},
         "iterations": 300,
         "batch_size": 6,

@@ -24,7 +24,7 @@ def reference_statistics(frozen: Frozen, frames: TargetFrames) -> Reference:
     Raises:
         DataError: a frame cannot be read, or has another size.
     """
-    backend, classes = TorchBackend(frozen.network), frozen.spec.space.names
+    backend, classes = TorchBackend(frozen.network), frozen.spec.label_space.names
     rows = []
     for frame in progress(frames, title="reference statistics", unit="frame", total=len(frames)):
         labels, confidence = backend.infer(frame)

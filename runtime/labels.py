@@ -4,16 +4,31 @@ Label maps are uint8 arrays of train ids; `IGNORE_INDEX` marks pixels that no me
 Spaces map into each other by class name, never by index, so that two data sets cannot be mixed up silently.
 """
 
+from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import Annotated, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import (
+    Field,
+    ModelWrapValidatorHandler,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
-__all__ = ["IGNORE_INDEX", "LABEL_SPACES", "LabelSpace", "id_table"]
+from runtime.config import StrictModel, nearest
+
+__all__ = ["IGNORE_INDEX", "LABEL_SPACES", "ClassInfo", "LabelSpace", "id_table"]
 
 IGNORE_INDEX = 255
+MAX_CLASSES = 254
+"""Train ids are uint8; 255 is ignored, and 254 marks an undefined id while labels are read."""
+
+Channel = Annotated[int, Field(ge=0, le=255)]
 
 # Colours of the Cityscapes scripts, which most viewers of this field know by heart.
 _COLOURS: Mapping[str, tuple[int, int, int]] = MappingProxyType(
@@ -42,25 +57,85 @@ _COLOURS: Mapping[str, tuple[int, int, int]] = MappingProxyType(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class LabelSpace:
+class ClassInfo(StrictModel):
+    """One class; its position among the others is its train id."""
+
+    name: str
+    colour: tuple[Channel, Channel, Channel]
+
+
+class LabelSpace(StrictModel):
     """An ordered set of classes; a class's position is its train id.
 
-    `merges` names classes of other spaces that count as one of this space (a rider counts as a bicyclist).
+    In a run file either one of `LABEL_SPACES` by its name, or classes of the user's own, where those that Cityscapes or
+    CamVid know need no colour:
+
+        label_space: cityscapes19
+
+        label_space:
+          classes: [road, sidewalk, person, {name: vehicle, colour: [0, 0, 142]}, {name: lane, colour: [255, 255, 255]}]
+          merges: {car: vehicle, truck: vehicle, bus: vehicle}
+
+    A known space is written by its name, into files too.
     """
 
-    names: tuple[str, ...]
-    merges: Mapping[str, str] = field(default_factory=dict)
+    classes: Annotated[tuple[ClassInfo, ...], Field(min_length=2, max_length=MAX_CLASSES)]
+    merges: Mapping[str, str] = Field(default_factory=dict)
+    """Names of other data sets' classes that count as one of these: a rider as a bicyclist. All others are ignored."""
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _by_name(cls, value: Any, whole: ModelWrapValidatorHandler[Self]) -> "LabelSpace":
+        if not isinstance(value, str):
+            return whole(value)
+        if value not in LABEL_SPACES:
+            raise ValueError(f"unknown label space {value!r}{nearest(value, tuple(LABEL_SPACES))}")
+        return LABEL_SPACES[value]
+
+    @field_validator("classes", mode="before")
+    @classmethod
+    def _colour_known_names(cls, value: Any) -> Any:
+        return [_coloured(one) for one in value] if isinstance(value, list | tuple) else value
+
+    @model_validator(mode="after")
+    def _names_are_clear(self) -> "LabelSpace":
+        twice = [name for name, count in Counter(self.names).items() if count > 1]
+        if twice:
+            raise ValueError(f"class {twice[0]!r} is named twice; a class has one train id")
+        for merged, into in self.merges.items():
+            if merged in self.names:
+                raise ValueError(f"merges: {merged!r} is a class of its own; leave it out of classes or out of merges")
+            if into not in self.names:
+                raise ValueError(f"merges: {merged!r} counts as {into!r}, which is no class{nearest(into, self.names)}")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _known_by_name(self, whole: SerializerFunctionWrapHandler) -> Any:
+        return self.name or whole(self)
+
+    def __str__(self) -> str:
+        """Its name, or its classes, as messages put it."""
+        return self.name or f"own ({', '.join(self.names)})"
+
+    @property
+    def name(self) -> str | None:
+        """Its name in `LABEL_SPACES`; None for classes of the user's own."""
+        return next((name for name, space in LABEL_SPACES.items() if space == self), None)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Name of each train id."""
+        return tuple(one.name for one in self.classes)
 
     @property
     def num_classes(self) -> int:
         """Number of classes, the ignored one not counted."""
-        return len(self.names)
+        return len(self.classes)
 
     @property
     def palette(self) -> tuple[tuple[int, int, int], ...]:
         """RGB colour of each train id, 0-255."""
-        return tuple(_COLOURS[name] for name in self.names)
+        return tuple(one.colour for one in self.classes)
 
     def train_id(self, name: str) -> int:
         """Train id of a class by name; `IGNORE_INDEX` where this space does not have it."""
@@ -68,8 +143,21 @@ class LabelSpace:
         return self.names.index(name) if name in self.names else IGNORE_INDEX
 
 
-def _without(space: tuple[str, ...], *dropped: str) -> tuple[str, ...]:
-    return tuple(name for name in space if name not in dropped)
+def _coloured(value: Any) -> Any:
+    """A class that is given by its name alone, with the colour it is known by."""
+    if not isinstance(value, str):
+        return value
+    if value not in _COLOURS:
+        raise ValueError(f"class {value!r} is not known here; give it a colour: {{name: {value}, colour: [R, G, B]}}")
+    return {"name": value, "colour": _COLOURS[value]}
+
+
+def _without(names: tuple[str, ...], *dropped: str) -> tuple[str, ...]:
+    return tuple(name for name in names if name not in dropped)
+
+
+def _space(names: tuple[str, ...], **merges: str) -> LabelSpace:
+    return LabelSpace.model_validate({"classes": names, "merges": merges})
 
 
 _CITYSCAPES = tuple(name for name in _COLOURS if name != "bicyclist")
@@ -81,10 +169,10 @@ _CAMVID = (
 
 LABEL_SPACES: Mapping[str, LabelSpace] = MappingProxyType(
     {
-        "cityscapes19": LabelSpace(_CITYSCAPES),
-        "synthia16": LabelSpace(_SYNTHIA),
-        "synthia13": LabelSpace(_without(_SYNTHIA, "wall", "fence", "pole")),
-        "camvid11": LabelSpace(_CAMVID, {"rider": "bicyclist", "bicycle": "bicyclist"}),
+        "cityscapes19": _space(_CITYSCAPES),
+        "synthia16": _space(_SYNTHIA),
+        "synthia13": _space(_without(_SYNTHIA, "wall", "fence", "pole")),
+        "camvid11": _space(_CAMVID, rider="bicyclist", bicycle="bicyclist"),
     }
 )
 

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from runtime.bundle.manifest import ClassInfo
+from runtime.labels import ClassInfo
 
 __all__ = ["blend", "colour_labels", "draw_legend", "overlay", "palette_of"]
 

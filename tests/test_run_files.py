@@ -11,6 +11,8 @@ from export.config import ExportConfig
 from runtime.config import StrictModel, load_config
 from runtime.settings import RuntimeConfig
 from training.config import AdaptationConfig, GivenSource, TrainingConfig
+from training.data.config import LabelledFolderConfig
+from training.data.open import label_names
 from training.methods.iapc import IapcConfig
 from training.networks.config import DeepLabV2Config
 
@@ -37,14 +39,32 @@ def test_every_section_is_valid(path: Path) -> None:
         load_config(path, name, SECTIONS[name])
 
 
+def examples(page: str) -> list[str]:
+    """What a page has in YAML, in its order."""
+    return re.findall(r"```yaml\n(.*?)```", (CONFIGS.parent / "docs" / page).read_text(), re.DOTALL)
+
+
 @pytest.mark.parametrize(("page", "sections"), [("data.md", {"training", "export"}), ("deploy.md", {"runtime"})])
 def test_run_file_on_a_page_is_valid(page: str, sections: set[str], tmp_path: Path) -> None:
-    (example,) = re.findall(r"```yaml\n(.*?)```", (CONFIGS.parent / "docs" / page).read_text(), re.DOTALL)
+    example = examples(page)[0]
     path = tmp_path / "run.yaml"
     path.write_text(example)
     assert yaml.safe_load(example).keys() == sections
     for name in sections:
         load_config(path, name, SECTIONS[name])
+
+
+def test_own_classes_and_labels_on_the_page_fit_the_run_file_there(tmp_path: Path) -> None:
+    document, classes, labels = (yaml.safe_load(example) for example in examples("data.md"))
+    document["training"] |= classes
+    document["training"]["target"] |= labels
+    (tmp_path / "run.yaml").write_text(yaml.safe_dump(document))
+    training = load_config(tmp_path, "training", TrainingConfig)
+    assert training.label_space.names[-2:] == ("vehicle", "kerb")
+    assert isinstance(training.target.test, LabelledFolderConfig)
+    names = label_names(training.target.test, training.label_space)
+    assert names.keys() == {7, 8, 0}
+    assert {name for name in names.values() if name} <= set(training.label_space.names)
 
 
 @pytest.mark.parametrize("path", RUN_FILES, ids=lambda path: path.stem)
@@ -61,7 +81,7 @@ def test_stages_hand_over_to_each_other(path: Path) -> None:
 def test_benchmark_is_the_papers(name: str, space: str) -> None:
     path = next(path for path in RUN_FILES if path.stem == f"{name}_to_cityscapes")
     config = load_config(path, "training", TrainingConfig)
-    assert config.label_space == space
+    assert config.label_space.name == space
     assert isinstance(config.model, DeepLabV2Config)
     assert (config.model.backbone, config.model.trunk, config.model.input) == ("resnet101", "caffe", "bgr_caffe")
     assert config.model.network_hw == (512, 1024)

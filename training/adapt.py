@@ -135,7 +135,7 @@ def train_on_target(
     prepared.make_labels(adaptation, compute)
     form = method_config.needs.importance
     importance = None if form is None else prepared.importance(form, compute)
-    num_classes = prepared.spec.space.num_classes
+    num_classes = prepared.spec.label_space.num_classes
     setting = Setting(
         network,
         prepared.spec.frame_input().to(compute.device),
@@ -150,7 +150,7 @@ def train_on_target(
     torch.manual_seed(config.seed)
     method = build_method(method_config, setting)
     labelled = source_frames(config)
-    source = None if labelled is None else open_labelled_frames(labelled, prepared.spec.space)
+    source = None if labelled is None else open_labelled_frames(labelled, prepared.spec.label_space)
     for part in rounds_of(method.student, prepared, adaptation, folder, compute):
         batches = TargetBatches(
             prepared.frames, part.labels, importance, adaptation, config.seed, compute.world, source=source
@@ -195,7 +195,7 @@ def _unless_vetoed(
     start = compute.place(prepared.load_start(config))
     images = list(network_inputs(spec, prepared.frames, compute, limit=SCORED_FRAMES))
     lost, num_present = lost_classes(start, student, images, compute)
-    names = [spec.space.names[index] for index in lost]
+    names = [spec.label_space.names[index] for index in lost]
     is_vetoed = len(lost) > config.adaptation.max_lost_classes * num_present
     spec = spec.with_provenance(lost_classes=names, is_vetoed=is_vetoed)
     if not is_vetoed:

@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, Dataset
 from runtime.command import progress, say
 from runtime.errors import ConfigError, DataError
 from runtime.files import write_json
-from runtime.labels import LABEL_SPACES, LabelSpace
+from runtime.labels import LabelSpace
 from training.config import TrainingConfig
 from training.data.frames import Frames
 from training.data.open import label_names, open_frames, open_labelled_frames
@@ -80,14 +80,14 @@ def check_data(config: TrainingConfig, *, limit: int | None = None) -> dict[str,
     """
     if limit is not None and limit < 1:
         raise ConfigError(f"--limit {limit}: expected a number of frames, at least 1")
-    space = LABEL_SPACES[config.label_space]
+    space = config.label_space
     checked = [_check(data_set, space, limit, config.workers) for data_set in data_sets(config)]
     overlaps = overlap_warnings([(found.data_set, found.names) for found in checked])
     path, picture = config.output / "data.json", config.output / "preview.png"
     write_json(path, {**{found.data_set.key: _document(found, space) for found in checked}, "overlaps": overlaps})
     say(_frequency_table(checked, space))
     for found in checked:
-        _tell(found)
+        _tell(found, space)
     for text in overlaps:
         say(f"warning: {text}")
     has_picture = write_contact_sheet(picture, _columns(checked, space))
@@ -156,23 +156,23 @@ def _document(found: _Checked, space: LabelSpace) -> dict[str, Any]:
     }
     if found.labelled is not None:
         shares, ignored = _shares(found.labelled, survey, space)
-        document["label_ids"] = _label_ids(found.data_set, survey)
+        document["label_ids"] = _label_ids(found.data_set, survey, space)
         document["class_percent"] = {name: round(100 * share, 4) for name, share in shares.items()}
         document["ignored_percent"] = round(100 * ignored, 4)
     return document
 
 
-def _label_ids(data_set: DataSet, survey: Survey) -> dict[str, dict[str, Any]]:
+def _label_ids(data_set: DataSet, survey: Survey, space: LabelSpace) -> dict[str, dict[str, Any]]:
     """Name and pixels of every raw id found; `undefined` where the data set does not define it."""
-    names: Mapping[int, str | None] = label_names(data_set.frames)
+    names: Mapping[int, str | None] = label_names(data_set.frames, space)
     return {
         str(raw_id): {"name": (names[raw_id] or "void") if raw_id in names else "undefined", "pixels": count}
         for raw_id, count in sorted(survey.id_counts.items())
     }
 
 
-def _tell(found: _Checked) -> None:
-    document, key = _document(found, LabelSpace(())), found.data_set.key
+def _tell(found: _Checked, space: LabelSpace) -> None:
+    document, key = _document(found, space), found.data_set.key
     sizes = ", ".join(f"{size} ({count})" for size, count in document["sizes"].items())
     say(f"{key}: {document['looked_at']} of {document['frames']} frames looked at; height x width: {sizes or 'none'}")
     if "label_ids" in document:

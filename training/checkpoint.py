@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from runtime.config import StrictModel
 from runtime.errors import CheckpointError
 from runtime.files import replacing
-from runtime.labels import LABEL_SPACES, LabelSpace
+from runtime.labels import LabelSpace
 from training.frame_network import FrameInput, FrameNetwork
 from training.networks.build import build_network
 from training.networks.config import FactoryConfig, ModelConfig
@@ -42,13 +42,8 @@ class NetworkSpec(StrictModel):
     """What is needed to rebuild a network and to feed it, and where it came from."""
 
     model: ModelConfig
-    label_space: str
+    label_space: LabelSpace
     provenance: dict[str, Any] = Field(default_factory=dict)
-
-    @property
-    def space(self) -> LabelSpace:
-        """The label space of the network's classes."""
-        return LABEL_SPACES[self.label_space]
 
     @property
     def network_hw(self) -> tuple[int, int]:
@@ -65,7 +60,7 @@ class NetworkSpec(StrictModel):
 
     def build(self, *, imagenet: bool = False) -> SegmentationNetwork:
         """The network with fresh weights."""
-        return build_network(self.model, self.space.num_classes, imagenet=imagenet)
+        return build_network(self.model, self.label_space.num_classes, imagenet=imagenet)
 
     def frame_input(self) -> FrameInput:
         """The network's input convention as a module."""

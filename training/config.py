@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from runtime.config import StrictModel
+from runtime.labels import LabelSpace
 from training.data.config import FramesConfig
 from training.methods.choice import MethodConfig
 from training.networks.config import ModelConfig
@@ -193,7 +194,8 @@ class TrainingConfig(StrictModel):
 
     output: Path
     seed: NonNegativeInt = 0
-    label_space: Literal["cityscapes19", "synthia16", "synthia13", "camvid11"]
+    label_space: LabelSpace
+    """The classes: a known label space by its name, or classes of your own."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     workers: NonNegativeInt = 1

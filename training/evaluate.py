@@ -31,7 +31,7 @@ def evaluate(
     Several processes share the frames, and each returns the matrix of all of them. Where `by_frame` is given, it
     receives the counts (C, C) of each frame that this process looked at.
     """
-    matrix = ConfusionMatrix(spec.space.num_classes)
+    matrix = ConfusionMatrix(spec.label_space.num_classes)
     graphs = {}
     for index in progress(compute.world.share(range(len(frames))), title=title, unit="frame"):
         image = frames.image(index)
@@ -40,7 +40,7 @@ def evaluate(
             graphs[frame_hw] = spec.frame_network(network, frame_hw).to(compute.device)
         with torch.no_grad():
             labels, _ = graphs[frame_hw](torch.from_numpy(image).to(compute.device)[None])
-        of_frame = ConfusionMatrix(spec.space.num_classes)
+        of_frame = ConfusionMatrix(spec.label_space.num_classes)
         of_frame.update(frames.label(index), labels[0].cpu().numpy())
         matrix.counts += of_frame.counts
         if by_frame is not None:

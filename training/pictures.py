@@ -54,7 +54,7 @@ def write_comparison(
     for index in np.linspace(0, len(test) - 1, num=min(COMPARED_FRAMES, len(test)), dtype=int):
         image, truth = test.image(int(index)), test.label(int(index))
         predictions = [_predict(network, spec, image, compute) for network in (source, adapted)]
-        rows.append([image, *(colour_labels(labels, spec.space) for labels in (truth, *predictions))])
+        rows.append([image, *(colour_labels(labels, spec.label_space) for labels in (truth, *predictions))])
     write_png(path, _grid(["target frame", "truth", "source only", "adapted"], rows))
 
 

@@ -63,7 +63,7 @@ def report(config: TrainingConfig, *, world: World = ALONE) -> dict[str, Any]:
         return {}
     compute = choose_compute(config.device, config.precision, world)
     adapted, spec = load_network(adapted_path(config), factory=factory_of(config.model))
-    test = open_labelled_frames(config.target.test, spec.space)
+    test = open_labelled_frames(config.target.test, spec.label_space)
     adapted = compute.place(adapted)
     rows = {
         title: evaluate(network, spec, test, compute, title=title)
@@ -110,7 +110,7 @@ def baselines(config: TrainingConfig, spec: NetworkSpec, compute: Compute) -> It
 
 
 def _write(path: Path, rows: Mapping[str, ConfusionMatrix], spec: NetworkSpec, picture: Path) -> dict[str, Any]:
-    names = spec.space.names
+    names = spec.label_space.names
     document = {
         title: {**_means(matrix, spec), "iou": dict(matrix.iou_by_name(names))} for title, matrix in rows.items()
     }
@@ -131,9 +131,9 @@ def _write(path: Path, rows: Mapping[str, ConfusionMatrix], spec: NetworkSpec, p
 
 def _means(matrix: ConfusionMatrix, spec: NetworkSpec) -> dict[str, float]:
     means = {"miou": round(matrix.miou(), 2)}
-    if spec.label_space in SECOND_MEANS:
-        name, classes = SECOND_MEANS[spec.label_space]
-        means[name] = round(matrix.miou([spec.space.train_id(member) for member in classes]), 2)
+    if spec.label_space.name in SECOND_MEANS:
+        name, classes = SECOND_MEANS[spec.label_space.name]
+        means[name] = round(matrix.miou([spec.label_space.train_id(member) for member in classes]), 2)
     return means
 
 

@@ -81,8 +81,8 @@ def _require_described(config: TrainingConfig, spec: NetworkSpec) -> None:
         ConfigError: the model, its input convention or the label space differ.
     """
     ignored = {"network_hw", "imagenet", "zero_init_residual"}
-    asked = {**config.model.model_dump(exclude=ignored), "label_space": config.label_space}
-    found = {**spec.model.model_dump(exclude=ignored), "label_space": spec.label_space}
+    asked = {**config.model.model_dump(exclude=ignored), "label_space": config.label_space.model_dump(mode="json")}
+    found = {**spec.model.model_dump(exclude=ignored), "label_space": spec.label_space.model_dump(mode="json")}
     differing = [key for key in asked.keys() | found.keys() if asked.get(key) != found.get(key)]
     if differing:
         # Of another kind, all other keys differ too; which of them comes first says nothing.
@@ -161,7 +161,7 @@ def fingerprint(settings: dict[str, Any], compute: Compute) -> str:
 
 
 def _train(config: TrainingConfig, source: TrainedSource, spec: NetworkSpec, folder: Path, compute: Compute) -> None:
-    frames = open_labelled_frames(source.frames, spec.space)
+    frames = open_labelled_frames(source.frames, spec.label_space)
     torch.manual_seed(config.seed)
     network = spec.build(imagenet=getattr(config.model, "imagenet", False))
     if source.start_from is not None:
@@ -211,11 +211,13 @@ def _report(path: Path, config: TrainingConfig, source: TrainedSource, compute: 
     figures: dict[str, Any] = {"checkpoint": str(path)}
     if source.validation is not None:
         network, spec = load_network(path, factory=factory_of(config.model))
-        frames = open_labelled_frames(source.validation, spec.space)
+        frames = open_labelled_frames(source.validation, spec.label_space)
         network = compute.place(network)
         matrix = evaluate(network, spec, frames, compute, title="source validation")
         figures["validation_miou"] = round(matrix.miou(), 2)
         if compute.world.is_first:
-            write_json(config.output / "source.json", {**figures, "iou": dict(matrix.iou_by_name(spec.space.names))})
+            write_json(
+                config.output / "source.json", {**figures, "iou": dict(matrix.iou_by_name(spec.label_space.names))}
+            )
         say(f"source network on source validation frames: {figures['validation_miou']} mIoU")
     return figures

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, NonNegativeInt, PositiveInt
 
 from runtime.config import StrictModel
+from runtime.labels import LABEL_SPACES, LabelSpace
 from training.methods.iapc import IapcConfig
 from training.networks.config import Backbone
 
@@ -17,7 +18,7 @@ class AdaptationBenchmarkConfig(StrictModel):
     backbone: Backbone = "resnet101"
     crop_hw: tuple[PositiveInt, PositiveInt] = (256, 512)
     batch_size: PositiveInt = 1
-    label_space: Literal["cityscapes19", "synthia16", "synthia13", "camvid11"] = "cityscapes19"
+    label_space: LabelSpace = LABEL_SPACES["cityscapes19"]
     device: Literal["cpu", "cuda"] = "cpu"
     # The paper's own form of the loss, which is what the plain step computes.
     method: IapcConfig = IapcConfig(name="iapc", temperature=1.0, absent="zero")

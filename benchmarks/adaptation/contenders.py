@@ -132,7 +132,7 @@ def _build(
     inputs = (frame_input(frame[None].to(compute.device)) for frame in views.source)
     load_statistics(network, estimate_statistics(network, network, inputs))
     if name == "plain":
-        plain = PlainStep(network, frame_input, config.method, num_classes=spec.space.num_classes)
+        plain = PlainStep(network, frame_input, config.method, num_classes=spec.label_space.num_classes)
         return lambda index: plain.step(*(view.to(compute.device) for view in views.of_step(index)))
     importance = torch.cat(
         [
@@ -141,7 +141,7 @@ def _build(
         ]
     )
     optimizer_config = OptimizerConfig(warmup=0)
-    prior = torch.full((spec.space.num_classes,), 1.0 / spec.space.num_classes, device=compute.device)
+    prior = torch.full((spec.label_space.num_classes,), 1.0 / spec.label_space.num_classes, device=compute.device)
     method = Iapc(config.method, Setting(network, frame_input, prior, compute, iterations=config.num_steps))
     optimizer, scaler = build_optimizer(method, optimizer_config), compute.scaler()
 

@@ -7,7 +7,6 @@ import torch
 from torch import Tensor
 
 from benchmarks.adaptation.config import AdaptationBenchmarkConfig
-from runtime.labels import LABEL_SPACES
 from training.data.config import StreetsConfig
 from training.data.open import open_labelled_frames
 from training.views.photometric import auto_augment
@@ -45,10 +44,10 @@ def draw_views(config: AdaptationBenchmarkConfig) -> StepViews:
     """Render the frames; their true labels stand in for pseudo-labels."""
     height, width = config.crop_hw
     streets = StreetsConfig(layout="streets", domain="target", first=0, count=NUM_FRAMES, height=height, width=width)
-    frames = open_labelled_frames(streets, LABEL_SPACES[config.label_space])
+    frames = open_labelled_frames(streets, config.label_space)
     images = [frames.image(index) for index in range(len(frames))]
     # A step has no ignored pixels: pseudo-labels are dense.
-    last = LABEL_SPACES[config.label_space].num_classes - 1
+    last = config.label_space.num_classes - 1
     labels = [np.minimum(frames.label(index), last) for index in range(len(frames))]
     changed = [auto_augment(np.random.default_rng([config.seed, index]), image) for index, image in enumerate(images)]
     return StepViews(

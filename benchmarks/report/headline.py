@@ -52,7 +52,7 @@ def headline(run: Run) -> Headline:
         sentence=_sentence(run),
         told=_told(run),
         tiles=(_accuracy(run), _size(run), _latency(run), _gates(run)),
-        wipe=None if looked is None else wipe_of(looked.top, run.networks.spec.space),
+        wipe=None if looked is None else wipe_of(looked.top, run.networks.spec.label_space),
         scene=None if looked is None else looked.top,
     )
 

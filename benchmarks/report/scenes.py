@@ -86,7 +86,7 @@ def look(training: TrainingConfig, networks: Networks) -> Looked:
 def _open(training: TrainingConfig, networks: Networks) -> tuple[Frames, LabelledFrames | None]:
     if training.target.test is None:
         return open_frames(training.target.adapt), None
-    labelled = open_labelled_frames(training.target.test, networks.spec.space)
+    labelled = open_labelled_frames(training.target.test, networks.spec.label_space)
     return labelled, labelled
 
 

@@ -17,7 +17,7 @@ def open_truth(run: Run) -> LabelledFrames | None:
     """
     if run.config.adapt_truth is None:
         return None
-    truth = open_labelled_frames(run.config.adapt_truth, run.networks.spec.space)
+    truth = open_labelled_frames(run.config.adapt_truth, run.networks.spec.label_space)
     frames = run.prepared.frames
     if [truth.name(index) for index in range(len(truth))] != [frames.name(index) for index in range(len(frames))]:
         raise ConfigError(

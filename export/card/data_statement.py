@@ -8,7 +8,7 @@ from runtime.bundle.manifest import Manifest
 __all__ = ["data_statement"]
 
 # Where frames lie is nobody's business who reads the statement.
-PLACES = {"root", "path", "folder"}
+PLACES = {"root", "labels", "path", "folder"}
 NUMBER = "num_frames"
 
 

@@ -39,7 +39,7 @@ def model_card(manifest: Manifest, *, name: str, manifest_sha256: str, signature
 
 def _network(manifest: Manifest) -> str:
     named = [value_at(manifest.provenance, "network", "model", key) for key in ("backbone", "encoder", "factory")]
-    convention = manifest.input
+    space, convention = value_at(manifest.provenance, "network", "label_space"), manifest.input
     rows = [
         ("task", "semantic segmentation: one class and one confidence for each pixel"),
         ("frame", f"{manifest.frame_width}x{manifest.frame_height} (width x height), uint8 RGB"),
@@ -48,7 +48,7 @@ def _network(manifest: Manifest) -> str:
         ("logits", f"upsampled with align_corners {'on' if manifest.align_corners else 'off'}"),
         ("kind of network", value_at(manifest.provenance, "network", "model", "kind")),
         ("backbone, encoder or factory", next(filter(None, named), None)),
-        ("label space", value_at(manifest.provenance, "network", "label_space")),
+        ("label space", "classes of its own" if isinstance(space, dict) else space),
         ("classes", len(manifest.classes)),
     ]
     return "## Network\n\n" + table(("", ""), rows)

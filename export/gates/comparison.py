@@ -114,7 +114,7 @@ def run_reference(
         DataError: a frame cannot be read, or has another size.
         GateError: the network's output is not finite.
     """
-    space = frozen.spec.space
+    space = frozen.spec.label_space
     backend = TorchBackend(frozen.network)
     golden, looked_into = (_spread(len(frames), number) for number in (num_golden_frames, INNER_FRAMES))
     labels, confidences, inner, golden_frames = [], [], [], []
@@ -162,7 +162,7 @@ def compare(reference: Reference, opened: Opened, *, path: Path, form: Form) -> 
     inner = _compare_inner(reference, path, form) if form.format == "onnx" and opened.backends else _Inner()
     tallies = _tally(reference, engines, f"{path.name} on the gate's frames")
     truths = _tally_labelled(reference, engines, f"{path.name} on labelled frames")
-    names = reference.frozen.spec.space.names
+    names = reference.frozen.spec.label_space.names
     problems = [*opened.refusals, *inner.problems, *engines.failures]
     parities, whole = [], {engine: tallies[engine] for engine in engines.running}
     for place, (engine, tally) in enumerate(whole.items()):
@@ -214,7 +214,7 @@ def _require_maps(frame: Maps, *maps: Maps) -> None:
 
 
 def _tally(reference: Reference, engines: _Engines, title: str) -> Mapping[str, Tally]:
-    tallies = {engine: Tally(reference.frozen.spec.space.num_classes) for engine in engines.running}
+    tallies = {engine: Tally(reference.frozen.spec.label_space.num_classes) for engine in engines.running}
     if not tallies:
         return {}
     bar = progress(reference.frames, title=title, unit="frame", total=len(reference.frames))
@@ -225,7 +225,7 @@ def _tally(reference: Reference, engines: _Engines, title: str) -> Mapping[str, 
 
 
 def _tally_labelled(reference: Reference, engines: _Engines, title: str) -> Mapping[str, LabelledTally]:
-    tallies = {engine: LabelledTally(reference.frozen.spec.space.num_classes) for engine in engines.running}
+    tallies = {engine: LabelledTally(reference.frozen.spec.label_space.num_classes) for engine in engines.running}
     if reference.test is None or not tallies:
         return {}
     for frame, truth in progress(reference.test, title=title, unit="frame", total=len(reference.test)):

@@ -10,8 +10,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 from export.gates.tally import Confusion, FrameDifference
 from export.gates.verdict import Verdict
-from runtime.bundle.manifest import ClassInfo
 from runtime.images import write_png
+from runtime.labels import ClassInfo
 from runtime.overlay import blend, colour_labels, draw_legend
 
 __all__ = ["write_differences"]

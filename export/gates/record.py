@@ -8,8 +8,8 @@ from export.gates.picture import write_differences
 from export.gates.table import gate_document, gate_markdown
 from export.gates.verdict import Verdict
 from export.quantization.sensitivity import LayerSensitivity, sensitivity_table
-from runtime.bundle.manifest import ClassInfo
 from runtime.files import writable_folder, write_json, write_text
+from runtime.labels import ClassInfo
 
 __all__ = ["record_gates"]
 

@@ -76,7 +76,7 @@ def choose_integers(
 
 def _choose(job: _Job, model: Path, path: Path, like: Int8Choice | None = None) -> Int8Choice:
     """Choose freely, or, with trained ranges, `like` what was trained for."""
-    space = job.frozen.spec.space
+    space = job.frozen.spec.label_space
     int8, ranges = job.config.int8, None
     if like is not None:
         kept = {"float_layers": like.quantization.float_layers, "range_method": like.quantization.range_method}

@@ -12,13 +12,13 @@ from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 from runtime.config import StrictModel
 from runtime.drift.features import describe
 from runtime.drift.reference import Reference
+from runtime.labels import ClassInfo
 
 __all__ = [
     "MANIFEST_NAME",
     "SCHEMA_VERSION",
     "Artefact",
     "BundleFile",
-    "ClassInfo",
     "ClassParity",
     "EngineInfo",
     "Format",
@@ -40,7 +40,6 @@ Precision = Literal["fp32", "fp16", "bf16", "int8"]
 Tail = Literal["labels", "logits"]
 Scheme = Literal["u8s8", "s8s8"]
 
-Channel = Annotated[int, Field(ge=0, le=255)]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 
 
@@ -53,13 +52,6 @@ class InputConvention(StrictModel):
     channel_order: Literal["rgb", "bgr"]
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
-
-
-class ClassInfo(StrictModel):
-    """One class; its position in the manifest is its train id."""
-
-    name: str
-    colour: tuple[Channel, Channel, Channel]
 
 
 class BundleFile(StrictModel):
@@ -93,7 +85,7 @@ class Parity(StrictModel):
     engine: str
     num_frames: PositiveInt
     label_agreement: Share
-    max_confidence_difference: Channel
+    max_confidence_difference: Annotated[int, Field(ge=0, le=255)]
     logits_error: float | None = None
     rare_recall: Share | None = None
     miou: float | None = None

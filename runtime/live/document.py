@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
-from runtime.bundle.manifest import ClassInfo
 from runtime.health.reasons import Health, Reason, state_of
+from runtime.labels import ClassInfo
 from runtime.live.pictures import CONFIDENCE_SCALE
 from runtime.live.record import HISTORY_COLUMNS, NUM_HISTORY, STAGES, Told
 from runtime.result import Captured

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from runtime.bundle.manifest import ClassInfo
 from runtime.files import writable_file
 from runtime.health.reasons import Health
+from runtime.labels import ClassInfo
 from runtime.result import Result, Status
 from runtime.sinks.disk import writing_to
 from runtime.sinks.rotating import RotatingFile

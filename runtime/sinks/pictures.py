@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.bundle.manifest import ClassInfo
 from runtime.files import writable_folder
 from runtime.images import write_png
+from runtime.labels import ClassInfo
 from runtime.overlay import overlay
 from runtime.result import Result, Status
 from runtime.sinks.disk import writing_to

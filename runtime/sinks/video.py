@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 
-from runtime.bundle.manifest import ClassInfo
 from runtime.files import writable_file
+from runtime.labels import ClassInfo
 from runtime.overlay import overlay
 from runtime.pyav import import_av
 from runtime.result import Result, Status

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from export.onnx_from_torch import onnx_from_torch
 from export.onnx_graph import cut_to_logits
 from export.torchscript_from_torch import torchscript_from_torch
-from runtime.bundle.manifest import MANIFEST_NAME, Artefact, BundleFile, ClassInfo, EngineInfo, Golden, Manifest, Parity
+from runtime.bundle.manifest import MANIFEST_NAME, Artefact, BundleFile, EngineInfo, Golden, Manifest, Parity
 from runtime.drift.features import describe
 from runtime.drift.reference import reference_of
 from runtime.files import sha256_of, write_json
@@ -95,7 +95,7 @@ def _write_bundle(exported: Exported, graph: FrameNetwork, spec: NetworkSpec, fr
     labels = np.stack([graph(torch.from_numpy(frame)[None])[0][0].numpy() for frame in frames])
     np.save(bundle / "golden_frames.npy", frames)
     np.save(bundle / "golden_labels.npy", labels)
-    keys = [feature.key for feature in describe(spec.space.names)]
+    keys = [feature.key for feature in describe(spec.label_space.names)]
     manifest = Manifest(
         frame_height=FRAME_HW[0],
         frame_width=FRAME_HW[1],
@@ -103,10 +103,7 @@ def _write_bundle(exported: Exported, graph: FrameNetwork, spec: NetworkSpec, fr
         network_width=FRAME_HW[1],
         align_corners=graph.network.align_corners,
         input=spec.model.convention,
-        classes=tuple(
-            ClassInfo(name=name, colour=colour)
-            for name, colour in zip(spec.space.names, spec.space.palette, strict=True)
-        ),
+        classes=spec.label_space.classes,
         artefacts=(
             _artefact(bundle / "fp32.onnx", "onnxruntime", format="onnx"),
             _artefact(bundle / "fp32-logits.onnx", "onnxruntime", format="onnx", tail="logits"),

@@ -61,5 +61,5 @@ def test_network_that_was_never_adapted_gets_settings_of_its_own_size(harvest: P
     training = load_config(harvest, "training", TrainingConfig)
     assert training.adaptation.views.crop_hw == training.model.network_hw == (64, 96)
     assert training.adaptation.iterations == 300
-    assert training.label_space == "cityscapes19"
+    assert training.label_space.name == "cityscapes19"
     assert load_config(harvest, "export", ExportConfig).test is None

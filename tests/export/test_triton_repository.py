@@ -12,7 +12,6 @@ from runtime.bundle.manifest import (
     MANIFEST_NAME,
     Artefact,
     BundleFile,
-    ClassInfo,
     EngineInfo,
     Golden,
     InputConvention,
@@ -24,6 +23,7 @@ from runtime.drift.features import describe
 from runtime.drift.reference import reference_of
 from runtime.errors import BundleError, ConfigError
 from runtime.files import sha256_of, write_json
+from runtime.labels import ClassInfo
 
 FRAME_HW = (16, 24)
 MakeBundle = Callable[..., Path]

@@ -15,7 +15,6 @@ from runtime.bundle.manifest import (
     MANIFEST_NAME,
     Artefact,
     BundleFile,
-    ClassInfo,
     Golden,
     InputConvention,
     Manifest,
@@ -24,6 +23,7 @@ from runtime.bundle.manifest import (
 from runtime.drift.features import describe, features_of
 from runtime.drift.reference import Reference, reference_of
 from runtime.files import sha256_of, write_json
+from runtime.labels import ClassInfo
 
 FRAME_HW = (16, 24)
 CLASSES = ("road", "sky", "car")

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from runtime.bundle.manifest import ClassInfo
+from runtime.labels import ClassInfo
 from runtime.overlay import blend, colour_labels, draw_legend, overlay
 
 CLASSES = (

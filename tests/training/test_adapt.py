@@ -105,7 +105,7 @@ def assert_same_result(first: Path, second: Path) -> None:
 
 def test_adapted_network_is_written_with_where_it_came_from(whole: Path, world: Path) -> None:
     _network, spec = load_network(whole / "adapted.safetensors")
-    assert spec.label_space == "camvid11"
+    assert spec.label_space.name == "camvid11"
     assert spec.model == DeepLabV2Config(kind="deeplab_v2", backbone="resnet18", network_hw=(32, 48))
     told = spec.provenance
     assert (told["made_by"], told["seed"]) == ("adapt", 0)

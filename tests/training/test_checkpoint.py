@@ -139,7 +139,7 @@ def test_a_reader_of_the_old_file_is_not_disturbed_by_a_new_one(path: Path) -> N
 
 
 def test_spec_builds_the_network_and_input_it_describes(spec: NetworkSpec) -> None:
-    assert spec.space.num_classes == 11
+    assert spec.label_space.num_classes == 11
     assert spec.build().get_parameter("classifier.0.bias").shape == (11,)
     caffe = spec.model_copy(update={"model": spec.model.model_copy(update={"input": "bgr_caffe"})}).frame_input()
     assert caffe.mean.flatten().tolist() == pytest.approx(INPUT_CONVENTIONS["bgr_caffe"].mean)

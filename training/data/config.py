@@ -1,9 +1,10 @@
 """Which frames a run reads: a closed union, told apart by `layout`."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, NonNegativeInt, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
 from runtime.config import StrictModel
 
@@ -13,10 +14,13 @@ __all__ = [
     "FolderConfig",
     "FramesConfig",
     "Gta5Config",
+    "LabelledFolderConfig",
     "OnDiskConfig",
     "StreetsConfig",
     "SynthiaConfig",
 ]
+
+RawId = Annotated[int, Field(ge=0, le=255)]
 
 
 class StreetsConfig(StrictModel):
@@ -71,5 +75,25 @@ class FolderConfig(_OnDisk):
     layout: Literal["folder"]
 
 
-OnDiskConfig = CamvidConfig | CityscapesConfig | Gta5Config | SynthiaConfig | FolderConfig
+class LabelledFolderConfig(_OnDisk):
+    """Every image below a folder, each with a label map of one 8-bit channel: `LABELS/A/1.png` for `ROOT/A/1.jpg`."""
+
+    layout: Literal["labelled_folder"]
+    labels: Path
+    """Folder of the label maps; not below `root`, where they would count as images."""
+    ids: Annotated[Mapping[RawId, str | None], Field(min_length=1)] | None = None
+    """Class of each id in the label maps, by name, as in `{7: road, 8: sidewalk, 0: null}`; null marks void, and a
+    class that `label_space` does not have is ignored. None: ids are train ids of `label_space`, and 255 is void."""
+
+    @model_validator(mode="after")
+    def _labels_are_no_images(self) -> "LabelledFolderConfig":
+        if self.labels.absolute().is_relative_to(self.root.absolute()):
+            raise ValueError(
+                f"labels={self.labels} lies below root={self.root}, so label maps would count as images; give the "
+                "folder of the images alone as root"
+            )
+        return self
+
+
+OnDiskConfig = CamvidConfig | CityscapesConfig | Gta5Config | SynthiaConfig | FolderConfig | LabelledFolderConfig
 FramesConfig = Annotated[StreetsConfig | OnDiskConfig, Field(discriminator="layout")]

@@ -19,6 +19,7 @@ __all__ = [
     "folder_images",
     "gta5_images",
     "gta5_labels",
+    "labelled_folder_labels",
     "require_labels",
     "synthia_images",
     "synthia_labels",
@@ -110,6 +111,11 @@ def folder_images(root: Path) -> ImageFiles:
         DataError: the folder is missing or holds no image.
     """
     return ImageFiles(root, tuple(image_files(root)))
+
+
+def labelled_folder_labels(images: ImageFiles, folder: Path) -> tuple[Path, ...]:
+    """Label maps of the images of a folder: `FOLDER/A/NAME.png` for `A/NAME.jpg`."""
+    return tuple((folder / images.name(index)).with_suffix(".png") for index in range(len(images)))
 
 
 def require_labels(images: ImageFiles, labels: Sequence[Path]) -> None:

@@ -5,13 +5,14 @@ from pathlib import Path
 from typing import Any, assert_never
 
 from runtime.errors import ConfigError
-from runtime.labels import LabelSpace, id_table
+from runtime.labels import IGNORE_INDEX, LabelSpace, id_table
 from training.data.config import (
     CamvidConfig,
     CityscapesConfig,
     FolderConfig,
     FramesConfig,
     Gta5Config,
+    LabelledFolderConfig,
     OnDiskConfig,
     StreetsConfig,
     SynthiaConfig,
@@ -28,6 +29,7 @@ from training.data.layouts import (
     folder_images,
     gta5_images,
     gta5_labels,
+    labelled_folder_labels,
     require_labels,
     synthia_images,
     synthia_labels,
@@ -67,7 +69,7 @@ def open_labelled_frames(
         ConfigError: the layout or split has no labels.
         DataError: the data set is not where the config says, holds no frame, or a frame has no label file.
     """
-    table = id_table(label_names(config), space)
+    table = id_table(label_names(config, space), space)
     if isinstance(config, StreetsConfig):
         return LabelledStreetFrames(_streets(config), table)
     images = without(_images(config), config.exclude)
@@ -78,8 +80,12 @@ def open_labelled_frames(
     return LabelledFiles(images, labels, table, read_ids_of_first_channel if config.layout == "synthia" else read_ids)
 
 
-def label_names(config: FramesConfig) -> Mapping[int, str | None]:
+def label_names(config: FramesConfig, space: LabelSpace) -> Mapping[int, str | None]:
     """Class name of each raw label id of a data set; None for its void ids.
+
+    Args:
+        config: which frames.
+        space: the classes of label maps of the user's own that hold its train ids.
 
     Raises:
         ConfigError: the layout or split has no labels.
@@ -97,9 +103,12 @@ def label_names(config: FramesConfig) -> Mapping[int, str | None]:
             return GTA5_NAMES
         case SynthiaConfig():
             return SYNTHIA_NAMES
+        case LabelledFolderConfig(ids=ids):
+            return {**dict(enumerate(space.names)), IGNORE_INDEX: None} if ids is None else ids
         case FolderConfig():
             raise ConfigError(
-                f"layout folder ({config.root}) has no labels; use layout camvid, cityscapes, gta5, synthia or streets"
+                f"layout folder ({config.root}) has no labels; use layout labelled_folder, camvid, cityscapes, gta5, "
+                "synthia or streets"
             )
         case _:
             assert_never(config)
@@ -115,14 +124,14 @@ def _images(config: OnDiskConfig) -> ImageFiles:
             return gta5_images(config.root)
         case SynthiaConfig():
             return synthia_images(config.root)
-        case FolderConfig():
+        case FolderConfig() | LabelledFolderConfig():
             return folder_images(config.root)
         case _:
             assert_never(config)
 
 
 def _labels(
-    config: CamvidConfig | CityscapesConfig | Gta5Config | SynthiaConfig, images: ImageFiles
+    config: CamvidConfig | CityscapesConfig | Gta5Config | SynthiaConfig | LabelledFolderConfig, images: ImageFiles
 ) -> tuple[Path, ...]:
     match config:
         case CamvidConfig():
@@ -133,6 +142,8 @@ def _labels(
             return gta5_labels(images)
         case SynthiaConfig():
             return synthia_labels(images)
+        case LabelledFolderConfig(labels=folder):
+            return labelled_folder_labels(images, folder)
         case _:
             assert_never(config)
 

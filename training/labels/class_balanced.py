@@ -100,7 +100,7 @@ def make_balanced_labels(
     if thresholds is None:
         surest = [_confidences(first_look(index)) for index in progress(mine, title="thresholds", unit="frame")]
         gathered = [one for part in compute.world.gather(surest) for one in part]
-        thresholds = class_thresholds(gathered, shares, spec.space.num_classes)
+        thresholds = class_thresholds(gathered, shares, spec.label_space.num_classes)
         if compute.world.is_first:
             write_json(path, thresholds.tolist())
     for index in progress(missing, title="balanced labels", unit="frame"):

@@ -122,7 +122,7 @@ def _advice(network: SegmentationNetwork, hw: tuple[int, int], batch_size: int) 
 
 
 def _require_contract(output: NetworkOutput, spec: NetworkSpec) -> None:
-    num_classes = spec.space.num_classes
+    num_classes = spec.label_space.num_classes
     if output.logits.shape[1] != num_classes:
         raise ConfigError(
             f"the network's logits have {output.logits.shape[1]} channels, label_space={spec.label_space} has "

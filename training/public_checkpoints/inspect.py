@@ -33,7 +33,7 @@ class _Inspected:
 
     told: dict[str, Any]
     model: str
-    label_space: str | None
+    label_space: str | dict[str, Any] | None
 
 
 def inspect_checkpoint(path: Path, frames_folder: Path | None = None) -> dict[str, Any]:
@@ -62,7 +62,9 @@ def inspect_checkpoint(path: Path, frames_folder: Path | None = None) -> dict[st
     model = inspected.model
     if told.get("input_is_clear"):
         model = _with_input(model, told["input"])
-    say(f"\nmodel: {model}\nlabel_space: {inspected.label_space or 'none fits'}")
+    classes = f"none known; name its {told['classes']} classes in their order: {{classes: [...]}}"
+    label_space = _as_yaml(inspected.label_space) if isinstance(inspected.label_space, dict) else inspected.label_space
+    say(f"\nmodel: {model}\nlabel_space: {label_space or classes}")
     return told | {"model": yaml.safe_load(model), "label_space": inspected.label_space}
 
 
@@ -72,13 +74,13 @@ def _inspect_own(path: Path, *, needs_network: bool) -> tuple[_Inspected, Segmen
     for key, value in spec.provenance.items():
         say(f"  {key}: {value}")
     model = _as_yaml(spec.model.model_dump(mode="json"))
-    told = {"kind": "network file", "classes": spec.space.num_classes, "provenance": spec.provenance}
+    told = {"kind": "network file", "classes": spec.label_space.num_classes, "provenance": spec.provenance}
     network = None
     if needs_network and isinstance(spec.model, FactoryConfig):
         say(f"  not measured: its factory {spec.model.factory} would run code")
     elif needs_network:
         network, _ = load_network(path)
-    return _Inspected(told, model, spec.label_space), network
+    return _Inspected(told, model, spec.label_space.model_dump(mode="json")), network
 
 
 def _inspect_public(layout: Layout) -> _Inspected:

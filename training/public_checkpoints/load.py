@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from runtime.command import say
 from runtime.errors import CheckpointError, ConfigError
 from runtime.files import sha256_of
-from runtime.labels import LABEL_SPACES
+from runtime.labels import LABEL_SPACES, LabelSpace
 from training.checkpoint import NetworkSpec, load_tensors
 from training.networks.config import DeepLabV2Config, ModelConfig
 from training.networks.deeplab_v2 import DeepLabV2
@@ -28,7 +28,7 @@ NAMED = 20
 """How many names of tensors a message lists."""
 
 
-def load_public(path: Path, model: ModelConfig, label_space: str) -> tuple[SegmentationNetwork, NetworkSpec]:
+def load_public(path: Path, model: ModelConfig, label_space: LabelSpace) -> tuple[SegmentationNetwork, NetworkSpec]:
     """Load a public DeepLabV2 checkpoint as the network a config describes, on the CPU.
 
     Args:
@@ -156,9 +156,9 @@ def missing_and_left_over(layout: Layout, own: dict[str, Tensor]) -> tuple[list[
     return missing, sorted(layout.tensors.keys() - set(names.values()))
 
 
-def _rows(layout: Layout, label_space: str) -> list[int] | None:
+def _rows(layout: Layout, space: LabelSpace) -> list[int] | None:
     """Which classes of the file's head the label space keeps; None for all."""
-    space, cityscapes = LABEL_SPACES[label_space], LABEL_SPACES["cityscapes19"]
+    cityscapes = LABEL_SPACES["cityscapes19"]
     if layout.num_classes == space.num_classes:
         return None
     if layout.num_classes == INITIAL_CLASSES:
@@ -168,16 +168,16 @@ def _rows(layout: Layout, label_space: str) -> list[int] | None:
             "source.start_from), or give a checkpoint that was trained on driving scenes"
         )
     if layout.num_classes == cityscapes.num_classes and set(space.names) <= set(cityscapes.names):
-        left_out = [name for name in cityscapes.names if name not in space.names]
-        say(f"{layout.path}: of its 19 classes {label_space} keeps {space.num_classes}, without {', '.join(left_out)}")
+        left_out = ", ".join(name for name in cityscapes.names if name not in space.names)
+        say(f"{layout.path}: of its 19 classes label_space {space} keeps {space.num_classes}, without {left_out}")
         return [cityscapes.names.index(name) for name in space.names]
     fitting = [name for name, other in LABEL_SPACES.items() if other.num_classes == layout.num_classes]
     raise CheckpointError(
-        f"checkpoint {layout.path} tells {layout.num_classes} classes apart, label_space {label_space} has "
+        f"checkpoint {layout.path} tells {layout.num_classes} classes apart, label_space {space} has "
         f"{space.num_classes}; use label_space {' or '.join(fitting)}"
         if fitting
-        else f"checkpoint {layout.path} tells {layout.num_classes} classes apart, which no label space has "
-        f"({', '.join(f'{name}: {other.num_classes}' for name, other in LABEL_SPACES.items())})"
+        else f"checkpoint {layout.path} tells {layout.num_classes} classes apart, label_space {space} has "
+        f"{space.num_classes}; name its classes in their order: label_space.classes"
     )
 
 

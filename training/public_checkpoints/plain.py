@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from runtime.command import say
 from runtime.errors import CheckpointError
 from runtime.files import sha256_of
+from runtime.labels import LabelSpace
 from training.checkpoint import NetworkSpec, load_tensors
 from training.networks.config import ModelConfig
 from training.networks.network import SegmentationNetwork
@@ -18,7 +19,7 @@ from training.public_checkpoints.unwrap import DICTIONARIES
 __all__ = ["load_plain"]
 
 
-def load_plain(path: Path, model: ModelConfig, label_space: str) -> tuple[SegmentationNetwork, NetworkSpec]:
+def load_plain(path: Path, model: ModelConfig, label_space: LabelSpace) -> tuple[SegmentationNetwork, NetworkSpec]:
     """Load a state dict into the network a config builds, on the CPU.
 
     Args:

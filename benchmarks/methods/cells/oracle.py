@@ -9,7 +9,6 @@ from typing import Any
 from benchmarks.methods.cells.cells import Cell, Comparison
 from runtime.errors import ConfigError, DataError
 from runtime.files import writable_folder
-from runtime.labels import LABEL_SPACES
 from training.adapt import adapted_path
 from training.checkpoint import read_network, save_network
 from training.config import TrainedSource
@@ -34,7 +33,7 @@ def why_no_oracle(comparison: Comparison) -> str | None:
     if target.test is None:
         return "there is no labelled test set to measure it on"
     try:
-        open_labelled_frames(target.adapt, LABEL_SPACES[comparison.config.label_space])
+        open_labelled_frames(target.adapt, comparison.config.label_space)
     except (ConfigError, DataError) as error:
         return f"the target's training frames have no labels: {error}"
     return None
@@ -79,7 +78,7 @@ def learn_from_labels(comparison: Comparison, cell: Cell, learning: TrainedSourc
 
 
 def _run_of(comparison: Comparison, cell: Cell, learning: TrainedSource, prepared: Prepared, folder: Path) -> Run[Any]:
-    labelled = open_labelled_frames(learning.frames, prepared.spec.space)
+    labelled = open_labelled_frames(learning.frames, prepared.spec.label_space)
     return Run(
         folder=folder,
         fingerprint=cell.fingerprint,

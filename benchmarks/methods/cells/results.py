@@ -114,7 +114,9 @@ def measured(scores: Mapping[str, float], matrix: ConfusionMatrix | None, spec: 
         return Figures(scores=dict(scores))
     if not matrix.counts.any():
         raise DataError("no pixel of the target test set has a label; correct target.test, or leave it out")
-    return Figures(scores=dict(scores), miou=round(matrix.miou(), 2), iou=dict(matrix.iou_by_name(spec.space.names)))
+    return Figures(
+        scores=dict(scores), miou=round(matrix.miou(), 2), iou=dict(matrix.iou_by_name(spec.label_space.names))
+    )
 
 
 def write_counts(path: Path, counts: Mapping[str, Sequence[Counts]]) -> None:

@@ -124,7 +124,7 @@ def _measure(comparison: Comparison, cell: Cell, scores: dict[str, float]) -> Fi
     if test is None:
         return measured(scores, None, spec)
     by_frame: list[Counts] = []
-    frames = open_labelled_frames(test, spec.space)
+    frames = open_labelled_frames(test, spec.label_space)
     matrix = evaluate(compute.place(network), spec, frames, compute, title="evaluate", by_frame=by_frame)
     write_counts(comparison.counts_path(cell), {"adapted": by_frame})
     return measured(scores, matrix, spec)

@@ -60,7 +60,7 @@ def _measure(comparison: Comparison) -> dict[str, Figures]:
     prepared = prepare(config, load_source(config), compute, comparison.prepared)
     spec, test = prepared.spec, config.target.test
     images = list(network_inputs(spec, prepared.frames, compute, limit=SCORED_FRAMES))
-    labelled = None if test is None else open_labelled_frames(test, spec.space)
+    labelled = None if test is None else open_labelled_frames(test, spec.label_space)
     rows, counts = {}, {}
     for title, network in baselines(config, spec, compute):
         matrix = None

@@ -79,7 +79,7 @@ def build(run: Run) -> Content:
 def _colours(run: Run) -> dict[str, tuple[int, int, int]]:
     """Colours of the classes; none where the network is not there."""
     try:
-        space = run.spec.space
+        space = run.spec.label_space
     except NotThereError:
         return {}
     return dict(zip(space.names, space.palette, strict=True))

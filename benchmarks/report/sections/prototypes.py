@@ -28,7 +28,7 @@ COUNTED, PAIRS = 24, 5
 
 def build(run: Run) -> Content:
     """A heat map of each network, and the classes that it takes for each other most easily."""
-    networks, names = run.networks, run.networks.spec.space.names
+    networks, names = run.networks, run.networks.spec.label_space.names
     try:
         frames = open_frames(run.training.target.adapt)
         chosen = spread(len(frames), COUNTED)
@@ -58,7 +58,7 @@ def _prototypes(
 ) -> NDArray[np.float64]:
     """(C, D): mean feature of each class over all chosen frames, by the network's own labels; 0 for absent classes."""
     spec, device = networks.spec, networks.compute.device
-    frame_input, num_classes = spec.frame_input().to(device), spec.space.num_classes
+    frame_input, num_classes = spec.frame_input().to(device), spec.label_space.num_classes
     sums: torch.Tensor | float = 0.0
     counts = torch.zeros(num_classes, device=device)
     for index in progress(chosen, title="prototypes", unit="frame"):

@@ -38,7 +38,7 @@ class _Class:
 
 def build(run: Run) -> Content:
     """A row for each class, and a few frames with their labels."""
-    prepared, space = run.prepared, run.networks.spec.space
+    prepared, space = run.prepared, run.networks.spec.label_space
     labels = prepared.pseudo_labels
     if labels is None:
         raise NotThereError(

@@ -27,7 +27,7 @@ def build(run: Run) -> Content:
         "cards": cards,
         "looked": looked,
         "changes": CHANGES,
-        "classes": list(zip(networks.spec.space.names, networks.spec.space.palette, strict=True)),
+        "classes": list(zip(networks.spec.label_space.names, networks.spec.label_space.palette, strict=True)),
     }
     return Content(values, (networks.source_file, networks.adapted_file, run.training_config_path))
 
@@ -37,7 +37,7 @@ def _card(scene: Scene, networks: Networks) -> _Card:
     if scene.right is not None:
         before, after = scene.right
         caption += f": {100 * before:.0f} % of its pixels right before, {100 * after:.0f} % after"
-    return _Card(wipe_of(scene, networks.spec.space), caption)
+    return _Card(wipe_of(scene, networks.spec.label_space), caption)
 
 
 SECTION = Section("scenes", "Before, after, truth", "make adapt", build)

@@ -118,10 +118,10 @@ def _write_prepared(folder: Path, config: TrainingConfig, network: SegmentationN
     for kind in ("pseudo_labels", "importance_prob_ratio"):
         (prepared / kind).mkdir(parents=True)
     save_network(prepared / "initial.safetensors", network, spec)
-    frames = open_labelled_frames(streets(0, NUM_FRAMES), spec.space)
+    frames = open_labelled_frames(streets(0, NUM_FRAMES), spec.label_space)
     for index in range(len(frames)):
         label = frames.label(index).copy()
-        label[: FRAME_HW[0] // 2] = spec.space.train_id("sky")
+        label[: FRAME_HW[0] // 2] = spec.label_space.train_id("sky")
         write_png(prepared / "pseudo_labels" / f"{index:06d}.png", label)
         write_png(prepared / "importance_prob_ratio" / f"{index:06d}.png", np.full(FRAME_HW, 51, dtype=np.uint8))
 

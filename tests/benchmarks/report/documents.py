@@ -13,7 +13,6 @@ from benchmarks.tune.document import TuneDocument, TuneRow
 from runtime.bundle.manifest import (
     Artefact,
     BundleFile,
-    ClassInfo,
     ClassParity,
     Golden,
     InputConvention,
@@ -23,6 +22,7 @@ from runtime.bundle.manifest import (
 )
 from runtime.drift.features import describe
 from runtime.drift.reference import reference_of
+from runtime.labels import ClassInfo
 from tests.benchmarks.hand_made import ENVIRONMENT, peers_document
 
 __all__ = ["choose", "ladder", "latency", "loop", "manifest", "peers", "tune"]

@@ -8,8 +8,9 @@ from export.gates.comparison import Compared
 from export.gates.picture import CELL_WIDTH, MARK, write_differences
 from export.gates.tally import Confusion, FrameDifference
 from export.gates.verdict import Verdict
-from runtime.bundle.manifest import Artefact, ClassInfo, Parity
+from runtime.bundle.manifest import Artefact, Parity
 from runtime.images import read_image
+from runtime.labels import ClassInfo
 
 CLASSES = tuple(
     ClassInfo(name=name, colour=colour)

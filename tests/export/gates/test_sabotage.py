@@ -89,7 +89,7 @@ def test_transposed_classes(judged: Judge, reference: Reference) -> None:
         for parameter in network.classifier.parameters():
             parameter.copy_(parameter[order])
 
-    names = reference.frozen.spec.space.names
+    names = reference.frozen.spec.label_space.names
     found = problem(judged(sabotage), "onnxruntime: it gives")
     assert found.startswith(f"onnxruntime: it gives {names[b]!r} where PyTorch says {names[a]!r}, and the reverse")
 

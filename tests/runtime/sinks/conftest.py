@@ -5,8 +5,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from runtime.bundle.manifest import ClassInfo
 from runtime.health.reasons import OK, Health
+from runtime.labels import ClassInfo
 from runtime.result import Captured, Counters, Result, Stages
 
 MakeResult = Callable[..., Result]

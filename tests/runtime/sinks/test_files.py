@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from runtime.bundle.manifest import ClassInfo
 from runtime.errors import ConfigError, SinkError
 from runtime.health.reasons import OK, Health, Reason
 from runtime.images import read_image
+from runtime.labels import ClassInfo
 from runtime.overlay import overlay
 from runtime.result import Result, Status
 from runtime.sinks.callback import CallbackSink

@@ -24,7 +24,7 @@ from pathlib import Path
 import numpy as np
 from runtime.errors import DiskFullError
 from runtime.health.reasons import OK
-from runtime.bundle.manifest import ClassInfo
+from runtime.labels import ClassInfo
 from runtime.result import Captured, Counters, Result, Stages
 
 folder = Path(sys.argv[1])

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from runtime.bundle.manifest import ClassInfo
 from runtime.errors import DiskFullError
 from runtime.health.reasons import OK, Health, Reason
+from runtime.labels import ClassInfo
 from runtime.result import Counters, Result, Status
 from runtime.sinks.json_lines import JsonLinesSink
 

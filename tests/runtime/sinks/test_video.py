@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from runtime.bundle.manifest import ClassInfo
 from runtime.errors import SinkError
 from runtime.health.reasons import OK
+from runtime.labels import ClassInfo
 from runtime.overlay import overlay
 from runtime.result import Result, Status
 from runtime.sinks.video import VideoSink

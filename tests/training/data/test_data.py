@@ -232,7 +232,7 @@ def test_unlabelled_frames_have_no_way_to_a_label(tree: Tree, tmp_path: Path) ->
 
 
 def test_folder_has_no_labels_to_open(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"layout folder .* has no labels; use layout camvid"):
+    with pytest.raises(ConfigError, match=r"layout folder .* has no labels; use layout labelled_folder"):
         open_labelled_frames(FolderConfig(layout="folder", root=tmp_path), SPACE)
 
 

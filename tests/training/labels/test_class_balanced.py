@@ -76,7 +76,7 @@ def test_frames_are_labelled_and_an_interrupted_pass_goes_on_with_its_thresholds
     make()
     np.testing.assert_array_equal(read_image(labels.path(1)), first[1])
     # Were they measured again, one frame less would not move them to 0.
-    thresholds.write_text(json.dumps([1e-6] * spec.space.num_classes))
+    thresholds.write_text(json.dumps([1e-6] * spec.label_space.num_classes))
     labels.path(1).unlink()
     make()
     assert (read_image(labels.path(1)) != 255).all()

@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from runtime.errors import CheckpointError, ConfigError
-from runtime.labels import LABEL_SPACES
+from runtime.labels import LABEL_SPACES, LabelSpace
 from training.networks.config import DeepLabV2Config, SmpConfig
 from training.networks.deeplab_v2 import DeepLabV2
 from training.public_checkpoints.load import load_public, load_trunk
@@ -74,7 +74,7 @@ def test_every_family_predicts_what_its_tensors_do_when_computed_by_hand(
     keys, head, dropped = FAMILIES[family]
     document = make_document(family, is_constant=False)
     model = config(**keys)
-    network, spec = load_public(save(document), model, "cityscapes19")
+    network, spec = load_public(save(document), model, LABEL_SPACES["cityscapes19"])
     image = torch.randn(1, 3, 64, 96, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
         logits = network.eval().logits(image)
@@ -89,7 +89,9 @@ def test_full_depth_file_of_the_best_known_family_loads_tensor_by_tensor(
     make_document: MakeDocument, save: Save
 ) -> None:
     document = make_document("maxsquare", backbone="resnet101")
-    network, _ = load_public(save(document), config(**CAFFE, backbone="resnet101", branches=2), "cityscapes19")
+    network, _ = load_public(
+        save(document), config(**CAFFE, backbone="resnet101", branches=2), LABEL_SPACES["cityscapes19"]
+    )
     own, theirs = network.state_dict(), bare(document)
     assert torch.equal(own["layer3.22.conv2.weight"], theirs["layer3.22.conv2.weight"])
     assert torch.equal(own["stem.0.weight"], theirs["conv1.weight"])
@@ -101,13 +103,13 @@ def test_full_depth_file_of_the_best_known_family_loads_tensor_by_tensor(
 def test_safetensors_of_another_project_load_too(make_document: MakeDocument, tmp_path: Path) -> None:
     path = tmp_path / "foreign.safetensors"
     save_file({name: tensor.contiguous() for name, tensor in make_document("crst").items()}, path)
-    _, spec = load_public(path, config(**FAMILIES["crst"][0]), "cityscapes19")
+    _, spec = load_public(path, config(**FAMILIES["crst"][0]), LABEL_SPACES["cityscapes19"])
     assert spec.provenance["family"] == "crst"
     path.unlink()
 
 
 def test_counters_that_old_files_lack_are_filled(make_document: MakeDocument, save: Save) -> None:
-    network, _ = load_public(save(make_document("fada")), config(**FAMILIES["fada"][0]), "cityscapes19")
+    network, _ = load_public(save(make_document("fada")), config(**FAMILIES["fada"][0]), LABEL_SPACES["cityscapes19"])
     assert int(network.state_dict()["stem.1.num_batches_tracked"]) == 0
 
 
@@ -143,7 +145,7 @@ def test_a_file_that_does_not_fit_is_refused_naming_the_tensor(
 ) -> None:
     path = save(change(make_document("advent"), **changed))
     with pytest.raises(CheckpointError, match=message) as error:
-        load_public(path, config(**CAFFE), "cityscapes19")
+        load_public(path, config(**CAFFE), LABEL_SPACES["cityscapes19"])
     assert str(path) in str(error.value)
 
 
@@ -151,7 +153,7 @@ def test_every_missing_and_left_over_tensor_is_listed(make_document: MakeDocumen
     document = {n: t for n, t in make_document("advent").items() if not n.startswith("layer2.0.bn")}
     document |= {f"odd.{number}": torch.zeros(1) for number in range(5)}
     with pytest.raises(CheckpointError) as error:
-        load_public(save(document), config(**CAFFE), "cityscapes19")
+        load_public(save(document), config(**CAFFE), LABEL_SPACES["cityscapes19"])
     assert "12 missing (layer2.0.bn1.bias, layer2.0.bn1.running_mean" in str(error.value)
     assert "5 left over (odd.0, odd.1, odd.2, odd.3, odd.4)" in str(error.value)
 
@@ -177,7 +179,7 @@ def test_every_missing_and_left_over_tensor_is_listed(make_document: MakeDocumen
 )
 def test_what_cannot_be_unwrapped_is_refused_naming_what_is_there(document: Any, message: str, save: Save) -> None:
     with pytest.raises(CheckpointError, match=message):
-        load_public(save(document), config(**CAFFE), "cityscapes19")
+        load_public(save(document), config(**CAFFE), LABEL_SPACES["cityscapes19"])
 
 
 def test_a_trunk_without_a_classifier_is_refused_as_a_source(make_document: MakeDocument, save: Save) -> None:
@@ -185,19 +187,19 @@ def test_a_trunk_without_a_classifier_is_refused_as_a_source(make_document: Make
         "fc.weight": torch.zeros(1)
     }
     with pytest.raises(CheckpointError, match=r"no DeepLabV2 classifier .* start_from\), it cannot be adapted"):
-        load_public(save(document), config(**CAFFE), "cityscapes19")
+        load_public(save(document), config(**CAFFE), LABEL_SPACES["cityscapes19"])
 
 
 def test_a_head_that_reads_two_stages_is_refused_by_name(make_document: MakeDocument, save: Save) -> None:
     document = {n: t for n, t in make_document("ldbe").items() if not n.startswith("layer6.conv2d_list")}
     document |= {f"layer6.conv2d_list.{k}.0.weight": torch.zeros(1).expand(256, 3072, 1, 1) for k in range(5)}
     with pytest.raises(CheckpointError, match="MRNet's head, which reads layer3 and layer4 together"):
-        load_public(save(document), config(**CAFFE), "cityscapes19")
+        load_public(save(document), config(**CAFFE), LABEL_SPACES["cityscapes19"])
 
 
 def test_initial_weights_are_refused_as_a_source_and_told_apart(make_document: MakeDocument, save: Save) -> None:
     with pytest.raises(CheckpointError, match=r"weights to start training from, not a source network.*21 classes"):
-        load_public(save(make_document("initial")), config(**CAFFE), "cityscapes19")
+        load_public(save(make_document("initial")), config(**CAFFE), LABEL_SPACES["cityscapes19"])
 
 
 @pytest.mark.parametrize(
@@ -206,14 +208,18 @@ def test_initial_weights_are_refused_as_a_source_and_told_apart(make_document: M
         (16, "cityscapes19", "16 classes apart, label_space cityscapes19 has 19; use label_space synthia16"),
         (19, "camvid11", "19 classes apart, label_space camvid11 has 11; use label_space cityscapes19"),
         (16, "synthia13", "use label_space synthia16"),
-        (7, "cityscapes19", r"7 classes apart, which no label space has \(cityscapes19: 19, synthia16: 16"),
+        (
+            7,
+            "cityscapes19",
+            "7 classes apart, label_space cityscapes19 has 19; name its classes in their order: label_space.classes",
+        ),
     ],
 )
 def test_another_number_of_classes_is_refused_with_the_space_that_fits(
     classes: int, space: str, message: str, make_document: MakeDocument, save: Save
 ) -> None:
     with pytest.raises(CheckpointError, match=message):
-        load_public(save(make_document("advent", classes=classes)), config(**CAFFE), space)
+        load_public(save(make_document("advent", classes=classes)), config(**CAFFE), LABEL_SPACES[space])
 
 
 @pytest.mark.parametrize("space", ["synthia16", "synthia13"])
@@ -224,15 +230,33 @@ def test_a_head_of_19_classes_keeps_the_rows_of_shared_classes_by_name(
     document = make_document(family)
     theirs = "layer6.conv2d_list.2.weight" if family == "advent" else "layer6.head.1.weight"
     document[theirs] = document[theirs] + torch.arange(19.0)[:, None, None, None]
-    network, spec = load_public(save(document), config(**FAMILIES[family][0]), space)
+    network, spec = load_public(save(document), config(**FAMILIES[family][0]), LABEL_SPACES[space])
     kept = LABEL_SPACES[space].names
     rows = [LABEL_SPACES["cityscapes19"].names.index(class_name) for class_name in kept]
     weight = network.state_dict()[name]
     assert torch.equal(weight, document[theirs][rows])
-    assert weight.shape[0] == len(kept) == spec.space.num_classes
+    assert weight.shape[0] == len(kept) == spec.label_space.num_classes
     said = capsys.readouterr().err
-    assert f"of its 19 classes {space} keeps {len(kept)}, without" in said
+    assert f"of its 19 classes label_space {space} keeps {len(kept)}, without" in said
     assert "terrain, truck, train" in said.replace("pole, terrain", "terrain")
+
+
+def test_a_head_of_19_classes_keeps_the_rows_of_own_classes_by_name(make_document: MakeDocument, save: Save) -> None:
+    document = make_document("advent")
+    theirs = "layer6.conv2d_list.2.weight"
+    document[theirs] = document[theirs] + torch.arange(19.0)[:, None, None, None]
+    own = LabelSpace.model_validate({"classes": ["sky", "car", "road"], "merges": {"truck": "car"}})
+    network, spec = load_public(save(document), config(**FAMILIES["advent"][0]), own)
+    assert torch.equal(network.state_dict()["classifier.2.weight"], document[theirs][[10, 13, 0]])
+    assert spec.label_space == own
+
+
+def test_a_head_is_not_cut_to_a_class_that_it_does_not_have(make_document: MakeDocument, save: Save) -> None:
+    own = LabelSpace.model_validate({"classes": ["road", {"name": "kerb", "colour": [1, 2, 3]}]})
+    with pytest.raises(
+        CheckpointError, match=r"19 classes apart, label_space own \(road, kerb\) has 2; use label_space"
+    ):
+        load_public(save(make_document("advent")), config(**FAMILIES["advent"][0]), own)
 
 
 @pytest.mark.parametrize(
@@ -254,7 +278,7 @@ def test_a_config_that_describes_another_network_is_refused_with_the_block_to_wr
 ) -> None:
     path = save(make_document("adaptsegnet_multi", is_constant=False))
     with pytest.raises(ConfigError, match=message) as error:
-        load_public(path, config(**keys), "cityscapes19")
+        load_public(path, config(**keys), LABEL_SPACES["cityscapes19"])
     block = "model: {kind: deeplab_v2, backbone: resnet50, trunk: caffe, branches: 2, input: bgr_caffe, network_hw: "
     assert block in str(error.value)
 
@@ -264,7 +288,7 @@ def test_branches_the_config_states_stand_against_the_evidence_with_a_warning(
     branches: int, trained: int, make_document: MakeDocument, save: Save, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = save(make_document("single_level" if trained == 2 else "crst", is_constant=False))
-    network, _ = load_public(path, config(**{**CAFFE, "branches": branches}), "cityscapes19")
+    network, _ = load_public(path, config(**{**CAFFE, "branches": branches}), LABEL_SPACES["cityscapes19"])
     assert len([name for name in network.state_dict() if name.startswith("classifier.")]) == 2 * branches
     assert f"warning: {path}" in capsys.readouterr().err
 
@@ -273,7 +297,7 @@ def test_a_form_of_trunk_the_config_states_stands_with_a_warning(
     make_document: MakeDocument, save: Save, capsys: pytest.CaptureFixture[str]
 ) -> None:
     keys = {"trunk": "torchvision", "input": "bgr_caffe"}
-    network, _ = load_public(save(make_document("advent")), config(**keys), "cityscapes19")
+    network, _ = load_public(save(make_document("advent")), config(**keys), LABEL_SPACES["cityscapes19"])
     assert not network.align_corners
     assert "its trunk is 'caffe', the config says 'torchvision'; it goes on" in capsys.readouterr().err
 
@@ -281,7 +305,7 @@ def test_a_form_of_trunk_the_config_states_stands_with_a_warning(
 def test_another_kind_of_network_is_refused_with_the_block_to_write(make_document: MakeDocument, save: Save) -> None:
     model = SmpConfig(kind="smp", architecture="unet", encoder="resnet34", network_hw=(64, 96))
     with pytest.raises(ConfigError, match=r"is a DeepLabV2, the config's model\.kind is 'smp'; describe it as"):
-        load_public(save(make_document("advent")), model, "cityscapes19")
+        load_public(save(make_document("advent")), model, LABEL_SPACES["cityscapes19"])
 
 
 def test_initial_weights_start_a_trunk_and_leave_the_head_alone(make_document: MakeDocument, save: Save) -> None:
@@ -314,6 +338,6 @@ def test_a_trunk_of_another_depth_does_not_start_a_network(make_document: MakeDo
 
 def test_half_precision_is_loaded_as_float32(make_document: MakeDocument, save: Save) -> None:
     document = {n: t.half() if t.is_floating_point() else t for n, t in make_document("crst").items()}
-    network, _ = load_public(save(document), config(**FAMILIES["crst"][0]), "cityscapes19")
+    network, _ = load_public(save(document), config(**FAMILIES["crst"][0]), LABEL_SPACES["cityscapes19"])
     assert network.state_dict()["stem.0.weight"].dtype == torch.float32
     assert np.isfinite(float(network.state_dict()["stem.0.weight"].sum()))

@@ -10,6 +10,7 @@ import yaml
 
 import training.__main__
 from runtime.errors import CheckpointError
+from runtime.labels import LABEL_SPACES
 from training.checkpoint import read_network
 from training.config import TrainingConfig
 from training.networks.config import FactoryConfig
@@ -45,7 +46,7 @@ def my_networks(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_a_state_dict_goes_into_the_wrapped_module(document: Any, tmp_path: Path) -> None:
     torch.save(document, tmp_path / "mine.pt")
-    network, spec = load_plain(tmp_path / "mine.pt", MODEL, "camvid11")
+    network, spec = load_plain(tmp_path / "mine.pt", MODEL, LABEL_SPACES["camvid11"])
     assert torch.equal(network.state_dict()["inner.encoder.3.weight"], TENSORS["encoder.3.weight"])
     assert torch.equal(network.state_dict()["inner.classifier.bias"], TENSORS["classifier.bias"])
     assert (spec.provenance["file"], len(spec.provenance["sha256"])) == ("mine.pt", 64)
@@ -66,12 +67,12 @@ def test_a_state_dict_goes_into_the_wrapped_module(document: Any, tmp_path: Path
 def test_what_does_not_fit_is_refused(document: Any, message: str, tmp_path: Path) -> None:
     torch.save(document, tmp_path / "mine.pt")
     with pytest.raises(CheckpointError, match=message):
-        load_plain(tmp_path / "mine.pt", MODEL, "camvid11")
+        load_plain(tmp_path / "mine.pt", MODEL, LABEL_SPACES["camvid11"])
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"no\.pt does not exist"):
-        load_plain(tmp_path / "no.pt", MODEL, "camvid11")
+        load_plain(tmp_path / "no.pt", MODEL, LABEL_SPACES["camvid11"])
 
 
 def test_a_run_starts_from_a_state_dict_of_a_network_of_ones_own(

@@ -1,0 +1,174 @@
+"""Classes and labels of the user's own, from label maps on disk to what a vehicle reads, by run file alone."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from PIL import Image
+
+import export.__main__
+import runtime.__main__
+import training.__main__
+from runtime.bundle.manifest import Manifest
+from runtime.config import load_config
+from runtime.harvest.run_file import run_file
+from runtime.images import write_png
+from runtime.labels import IGNORE_INDEX, LABEL_SPACES
+from training.checkpoint import read_network
+from training.config import TrainingConfig
+from training.data.config import StreetsConfig
+from training.data.open import open_labelled_frames
+
+HW = (64, 96)
+NAMES = ("ground", "vegetation", "sky", "building", "vehicle", "person")
+LABEL_SPACE: dict[str, Any] = {
+    "classes": [
+        {"name": "ground", "colour": [90, 60, 90]},
+        *("vegetation", "sky", "building"),
+        {"name": "vehicle", "colour": [0, 0, 142]},
+        "person",
+    ],
+    "merges": {
+        **dict.fromkeys(("road", "sidewalk", "terrain"), "ground"),
+        **dict.fromkeys(("car", "truck", "bus"), "vehicle"),
+        "rider": "person",
+    },
+}
+FINE = LABEL_SPACES["cityscapes19"]
+FIRST_ID, VOID_ID = 100, 7
+IDS = {**{FIRST_ID + train_id: name for train_id, name in enumerate(FINE.names)}, VOID_ID: None}
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    kept = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(kept)
+
+
+def write_labelled(folder: Path, domain: str, first: int, count: int) -> dict[str, Any]:
+    """Images, and label maps with ids of our own, as a team has them; says how a run file names them."""
+    streets = {"layout": "streets", "domain": domain, "first": first, "count": count, "height": HW[0], "width": HW[1]}
+    frames = open_labelled_frames(StreetsConfig.model_validate(streets), FINE)
+    for index in range(count):
+        label = frames.label(index)
+        ids = np.where(label == IGNORE_INDEX, VOID_ID, label + FIRST_ID).astype(np.uint8)
+        for kind, pixels in (("images", frames.image(index)), ("labels", ids)):
+            path = folder / kind / f"drive/{index}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_png(path, pixels)
+    return {"layout": "labelled_folder", "root": f"{folder}/images", "labels": f"{folder}/labels", "ids": IDS}
+
+
+def write_run(folder: Path) -> str:
+    """A run file for all of it, all its output below `folder`."""
+    views = {"train_hw": list(HW), "scale": [1.0, 1.2], "crop_hw": [32, 64]}
+    optimizer = {"name": "adamw", "learning_rate": 2e-3, "warmup": 0, "horizon": 100}
+    source, target = (write_labelled(folder / domain, domain, 50, 4) for domain in ("source", "target"))
+    document = {
+        "training": {
+            "output": str(folder),
+            "label_space": LABEL_SPACE,
+            "device": "cpu",
+            "precision": "fp32",
+            "workers": 0,
+            "model": {"kind": "deeplab_v2", "backbone": "resnet18", "network_hw": list(HW)},
+            "source": {
+                "kind": "train",
+                "frames": source,
+                "views": views,
+                "iterations": 4,
+                "batch_size": 2,
+                "optimizer": optimizer,
+            },
+            "target": {"adapt": {"layout": "folder", "root": target["root"]}, "test": target},
+            "adaptation": {
+                "method": {"name": "iapc"},
+                "views": views,
+                "memory_hw": list(HW),
+                "min_classes": 2,
+                "max_lost_classes": 1.0,
+                "optimizer": optimizer,
+                "iterations": 2,
+                "batch_size": 2,
+            },
+        },
+        "export": {
+            "checkpoint": f"{folder}/adapted.safetensors",
+            "bundle": f"{folder}/bundle",
+            "frames": {"layout": "folder", "root": target["root"]},
+            "test": target,
+            "artefacts": ["fp32.onnx"],
+        },
+    }
+    path = folder / "run.yaml"
+    path.write_text(yaml.safe_dump(document, sort_keys=False))
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that was checked, trained, adapted and exported by the commands a user types."""
+    folder = tmp_path_factory.mktemp("own_classes")
+    run = write_run(folder)
+    for command in ("check-data", "train-source", "adapt"):
+        assert training.__main__.main([command, run]) == 0
+    assert export.__main__.main(["bundle", run]) == 0
+    return folder
+
+
+def test_data_check_counts_own_ids_in_own_classes(folder: Path) -> None:
+    found = json.loads((folder / "data.json").read_text())["target.test"]
+    assert list(found["class_percent"]) == list(NAMES)
+    assert found["label_ids"][str(FIRST_ID)]["name"] == "road"
+    # Ground is most of every street; without the merges it would have no pixel, as no id is named so.
+    assert found["class_percent"]["ground"] > 20
+    assert 0 < found["ignored_percent"] < 50
+
+
+def test_report_is_in_own_classes(folder: Path) -> None:
+    report = json.loads((folder / "report.json").read_text())
+    assert list(report["adapted"]["iou"]) == list(NAMES)
+    assert report["adapted"]["miou"] > 0
+
+
+def test_bundle_tells_own_classes_to_the_vehicle(folder: Path, tmp_path: Path) -> None:
+    manifest = Manifest.model_validate_json((folder / "bundle/manifest.json").read_text())
+    assert tuple(one.name for one in manifest.classes) == NAMES
+    assert (manifest.classes[0].colour, manifest.classes[4].colour) == ((90, 60, 90), (0, 0, 142))
+    assert export.__main__.main(["card", str(folder / "bundle")]) == 0
+    assert "| label space | classes of its own |" in (folder / "bundle-card/model_card.md").read_text()
+    assert str(folder) not in (folder / "bundle-card/data_statement.md").read_text()
+    output = tmp_path / "out"
+    images = str(folder / "target/images")
+    assert runtime.__main__.main(["segment", str(folder / "bundle"), images, "--output", str(output)]) == 0
+    with Image.open(output / "drive_0_labels.png") as labels:
+        assert int(np.asarray(labels).max()) < len(NAMES)
+
+
+def test_frames_that_a_vehicle_keeps_are_learnt_in_the_same_classes(folder: Path, tmp_path: Path) -> None:
+    manifest = Manifest.model_validate_json((folder / "bundle/manifest.json").read_text())
+    (tmp_path / "run.yaml").write_text(run_file(manifest))
+    again = load_config(tmp_path, "training", TrainingConfig)
+    assert again.label_space == read_network(folder / "adapted.safetensors")[1].label_space
+    assert again.label_space.merges == LABEL_SPACE["merges"]
+
+
+@pytest.mark.parametrize(
+    "change", [{"classes": list(reversed(LABEL_SPACE["classes"]))}, {"merges": {"road": "ground"}}]
+)
+def test_network_of_other_classes_is_refused(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], change: dict[str, Any]
+) -> None:
+    """The same names in another order would paint sky where there is road."""
+    source = {"kind": "checkpoint", "path": f"{folder}/source.safetensors"}
+    told = {"output": str(tmp_path), "source": source, "label_space": {**LABEL_SPACE, **change}}
+    settings = [part for key, value in told.items() for part in ("--set", f"{key}={json.dumps(value)}")]
+    assert training.__main__.main(["adapt", str(folder / "run.yaml"), *settings]) != 0
+    assert "holds another network than the config describes: its label_space is" in capsys.readouterr().err
