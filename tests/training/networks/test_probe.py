@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from runtime.errors import ConfigError
+from runtime.labels import LABEL_SPACES
 from training.checkpoint import NetworkSpec
 from training.networks.config import DeepLabV2Config, FactoryConfig, ModelConfig, SmpConfig
 from training.networks.network import SegmentationNetwork
@@ -95,7 +96,7 @@ def test_more_sizes_are_named_by_their_key() -> None:
 
 def test_other_number_of_classes_is_refused() -> None:
     network, spec = own("Small")
-    other = spec.model_copy(update={"label_space": "cityscapes19"})
+    other = spec.model_copy(update={"label_space": LABEL_SPACES["cityscapes19"]})
     with pytest.raises(ConfigError, match="have 11 channels, label_space=cityscapes19 has 19 classes"):
         require_usable(network, other, (32, 64), 2)
 
