@@ -63,6 +63,14 @@ class ClassInfo(StrictModel):
     name: str
     colour: tuple[Channel, Channel, Channel]
 
+    @field_validator("name")
+    @classmethod
+    def _fits_on_a_line(cls, value: str) -> str:
+        # Artefacts name their classes in one line, commas between them.
+        if not value.isprintable() or not value.strip() or "," in value:
+            raise ValueError(f"class name {value!r}: expected printable characters on one line, without commas")
+        return value
+
 
 class LabelSpace(StrictModel):
     """An ordered set of classes; a class's position is its train id.

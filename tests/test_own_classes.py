@@ -160,6 +160,12 @@ def test_frames_that_a_vehicle_keeps_are_learnt_in_the_same_classes(folder: Path
     assert again.label_space.merges == LABEL_SPACE["merges"]
 
 
+def test_crops_of_more_classes_than_there_are_are_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["adapt", str(folder / "run.yaml"), "--set", "adaptation.min_classes=7"]
+    assert training.__main__.main(arguments) == 2
+    assert "adaptation.min_classes=7: no crop can have as many, label_space has 6 classes" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     "change", [{"classes": list(reversed(LABEL_SPACE["classes"]))}, {"merges": {"road": "ground"}}]
 )

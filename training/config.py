@@ -203,3 +203,14 @@ class TrainingConfig(StrictModel):
     source: SourceConfig
     target: TargetConfig
     adaptation: AdaptationConfig
+
+    @model_validator(mode="after")
+    def _crops_can_be_rich(self) -> "TrainingConfig":
+        # Every crop would be redrawn ten times, for nothing.
+        asked, num_classes = self.adaptation.min_classes, self.label_space.num_classes
+        if asked > num_classes:
+            raise ValueError(
+                f"adaptation.min_classes={asked}: no crop can have as many, label_space has {num_classes} classes; "
+                f"the paper asks for 11 of 19, so try {max(1, num_classes * 11 // 19)}"
+            )
+        return self

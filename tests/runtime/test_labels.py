@@ -93,6 +93,13 @@ def test_own_classes_that_are_a_known_space_are_that_space() -> None:
         ({"classes": ["road", "car"], "merge": {}}, "unknown key 'label_space.merge'; did you mean 'merges'?"),
         ({"classes": [{"name": f"c{i}", "colour": [i, i, i]} for i in range(255)]}, "at most 254"),
         (19, "label_space: expected a group of keys"),
+        *(
+            (
+                {"classes": ["road", {"name": name, "colour": [0, 0, 0]}]},
+                "printable characters on one line, without commas",
+            )
+            for name in ("", " ", "kerb, low", "kerb\nlow")
+        ),
     ],
 )
 def test_space_that_cannot_be_meant_is_refused(label_space: Any, problem: str) -> None:
