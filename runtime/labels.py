@@ -6,6 +6,7 @@ Spaces map into each other by class name, never by index, so that two data sets 
 
 from collections import Counter
 from collections.abc import Mapping
+from difflib import get_close_matches
 from types import MappingProxyType
 from typing import Annotated, Any, Self
 
@@ -67,16 +68,16 @@ class ClassInfo(StrictModel):
     @classmethod
     def _fits_on_a_line(cls, value: str) -> str:
         # Artefacts name their classes in one line, commas between them.
-        if not value.isprintable() or not value.strip() or "," in value:
-            raise ValueError(f"class name {value!r}: expected printable characters on one line, without commas")
+        if not value or not value.isprintable() or value != " ".join(value.split()) or "," in value:
+            raise ValueError(f"class name {value!r}: expected words with one space between them, and no comma")
         return value
 
 
 class LabelSpace(StrictModel):
     """An ordered set of classes; a class's position is its train id.
 
-    In a run file either one of `LABEL_SPACES` by its name, or classes of the user's own, where those that Cityscapes or
-    CamVid know need no colour:
+    In a run file either one of `LABEL_SPACES` by its name, or classes of the user's own, where the 19 of Cityscapes and
+    CamVid's bicyclist need no colour:
 
         label_space: cityscapes19
 
@@ -84,7 +85,8 @@ class LabelSpace(StrictModel):
           classes: [road, sidewalk, person, {name: vehicle, colour: [0, 0, 142]}, {name: lane, colour: [255, 255, 255]}]
           merges: {car: vehicle, truck: vehicle, bus: vehicle}
 
-    A known space is written by its name, into files too.
+    No two classes have one colour, since pictures tell them apart by nothing else. A known space is written by its
+    name, into files too.
     """
 
     classes: Annotated[tuple[ClassInfo, ...], Field(min_length=2, max_length=MAX_CLASSES)]
@@ -107,9 +109,15 @@ class LabelSpace(StrictModel):
 
     @model_validator(mode="after")
     def _names_are_clear(self) -> "LabelSpace":
-        twice = [name for name, count in Counter(self.names).items() if count > 1]
+        twice = [name for name, count in Counter(name.casefold() for name in self.names).items() if count > 1]
         if twice:
             raise ValueError(f"class {twice[0]!r} is named twice; a class has one train id")
+        by_colour: dict[tuple[int, int, int], str] = {}
+        for one in self.classes:
+            if (other := by_colour.setdefault(one.colour, one.name)) != one.name:
+                raise ValueError(
+                    f"classes {other!r} and {one.name!r} have the same colour {list(one.colour)}; change one"
+                )
         for merged, into in self.merges.items():
             if merged in self.names:
                 raise ValueError(f"merges: {merged!r} is a class of its own; leave it out of classes or out of merges")
@@ -153,11 +161,16 @@ class LabelSpace(StrictModel):
 
 def _coloured(value: Any) -> Any:
     """A class that is given by its name alone, with the colour it is known by."""
-    if not isinstance(value, str):
+    name = value.get("name") if isinstance(value, Mapping) and "colour" not in value else value
+    if not isinstance(name, str):
         return value
-    if value not in _COLOURS:
-        raise ValueError(f"class {value!r} is not known here; give it a colour: {{name: {value}, colour: [R, G, B]}}")
-    return {"name": value, "colour": _COLOURS[value]}
+    if name not in _COLOURS:
+        near = get_close_matches(name, _COLOURS, n=1)
+        raise ValueError(
+            f"class {name!r} is not known here; {f'did you mean {near[0]!r}? If not, ' if near else ''}give it a "
+            f"colour: {{name: {name}, colour: [R, G, B]}}"
+        )
+    return {"name": name, "colour": _COLOURS[name]}
 
 
 def _without(names: tuple[str, ...], *dropped: str) -> tuple[str, ...]:

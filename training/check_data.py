@@ -24,6 +24,7 @@ from training.data_sets import (
     DataSet,
     class_warnings,
     data_sets,
+    id_warnings,
     name_warnings,
     overlap_warnings,
     size_faults,
@@ -124,6 +125,7 @@ def _check(data_set: DataSet, space: LabelSpace, limit: int | None, workers: int
     if labelled is not None:
         shares, ignored = _shares(labelled, found.survey, space)
         found.warnings += class_warnings(data_set, shares, ignored, found.survey.num_looked_at)
+        found.warnings += id_warnings(data_set.frames, space)
     return found
 
 

@@ -3,13 +3,25 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import PurePosixPath
 
+from runtime.labels import IGNORE_INDEX, LabelSpace
 from training.config import TrainedSource, TrainingConfig, ViewConfig
-from training.data.config import FramesConfig
+from training.data.config import FramesConfig, LabelledFolderConfig
+from training.data.open import label_names
 from training.data.survey import Hw, Survey
 
-__all__ = ["DataSet", "class_warnings", "data_sets", "name_warnings", "overlap_warnings", "size_faults", "warnings"]
+__all__ = [
+    "DataSet",
+    "class_warnings",
+    "data_sets",
+    "id_warnings",
+    "name_warnings",
+    "overlap_warnings",
+    "size_faults",
+    "warnings",
+]
 
 # Human eyes and networks alike take a tenth for another shape; half of that is where it begins to cost.
 STRETCH = 1.05
@@ -99,6 +111,17 @@ def class_warnings(data_set: DataSet, shares: dict[str, float], ignored: float, 
     if ignored > IGNORED:
         found.append(f"{ignored:.0%} of the pixels are of no class of label_space; check that the layout fits")
     return found
+
+
+def id_warnings(config: FramesConfig, space: LabelSpace) -> list[str]:
+    """Names that a run file gives to label ids, and that lead nowhere: meant, or misspelt."""
+    if not isinstance(config, LabelledFolderConfig):
+        return []
+    names = sorted({name for name in label_names(config, space).values() if name})
+    lost = [name for name in names if space.train_id(name) == IGNORE_INDEX]
+    near = {name: get_close_matches(name.casefold(), space.names, n=1) for name in lost}
+    told = [f"{name} (did you mean {near[name][0]!r}?)" if near[name] else name for name in lost]
+    return [f"ids: {', '.join(told)}: no class of label_space, nor merged into one, so ignored"] if told else []
 
 
 def name_warnings(names: Sequence[str]) -> list[str]:

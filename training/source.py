@@ -11,6 +11,7 @@ import torch
 from runtime.command import say
 from runtime.errors import ConfigError
 from runtime.files import sha256_of, writable_folder, write_json
+from runtime.labels import LabelSpace
 from training.checkpoint import NetworkSpec, load_network, read_network, save_network
 from training.config import GivenSource, TrainedSource, TrainingConfig
 from training.data.config import FramesConfig
@@ -81,17 +82,27 @@ def _require_described(config: TrainingConfig, spec: NetworkSpec) -> None:
         ConfigError: the model, its input convention or the label space differ.
     """
     ignored = {"network_hw", "imagenet", "zero_init_residual"}
-    asked = {**config.model.model_dump(exclude=ignored), "label_space": config.label_space.model_dump(mode="json")}
-    found = {**spec.model.model_dump(exclude=ignored), "label_space": spec.label_space.model_dump(mode="json")}
+    asked, found = (model.model_dump(exclude=ignored) for model in (config.model, spec.model))
     differing = [key for key in asked.keys() | found.keys() if asked.get(key) != found.get(key)]
     if differing:
         # Of another kind, all other keys differ too; which of them comes first says nothing.
         key = "kind" if "kind" in differing else min(differing)
         raise ConfigError(
             f"{source_path(config)} holds another network than the config describes: its {key} is "
-            f"{found.get(key)!r}, the config says {asked.get(key)!r}; correct "
-            f"{'label_space' if key == 'label_space' else f'model.{key}'}"
+            f"{found.get(key)!r}, the config says {asked.get(key)!r}; correct model.{key}"
         )
+    if spec.label_space != config.label_space:
+        raise ConfigError(
+            f"{source_path(config)} holds a network of {_difference(spec.label_space, config.label_space)}; correct "
+            "label_space, or train the network anew"
+        )
+
+
+def _difference(found: LabelSpace, asked: LabelSpace) -> str:
+    """What sets the label space of a file apart from the config's."""
+    if found.names != asked.names:
+        return f"other classes than the config describes: its label_space is {found}, the config says {asked}"
+    return f"the config's classes, but with other {'colours' if found.palette != asked.palette else 'merges'}"
 
 
 def source_path(config: TrainingConfig) -> Path:

@@ -1,4 +1,4 @@
-"""`choose`: the fastest within a budget of milliseconds that labels cannot tell from the most accurate there."""
+"""`choose`: the fastest within a budget of milliseconds over which the most accurate has no lead worth its time."""
 
 import time
 from collections.abc import Sequence
@@ -45,11 +45,12 @@ def choose(config: ChooseConfig, output: Path) -> dict[str, Any]:
     points.sort(key=lambda point: (point.ms, -point.miou))
     front = fastest_front(points)
     leads = [] if config.budget_ms is None else leads_within(front, config.budget_ms)
-    chosen = recommended(leads)
+    chosen = recommended(leads, config.min_lead)
     document = ChooseDocument(
         created_unix_s=int(time.time()),
         percentile=config.percentile,
         budget_ms=config.budget_ms,
+        min_lead=config.min_lead,
         candidates=tuple(_candidate(point, front, leads) for point in points),
         recommended=None if chosen is None else points.index(chosen),
         most_accurate=points.index(leads[-1][0]) if leads else None,

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import NonNegativeInt, PositiveFloat
+from pydantic import NonNegativeFloat, NonNegativeInt, PositiveFloat
 
 from benchmarks.environment import Environment
 from runtime.config import StrictModel
@@ -33,7 +33,8 @@ class Candidate(StrictModel):
 class ChooseDocument(StrictModel):
     """All candidates, fastest first; `recommended` and `most_accurate` are indices into them.
 
-    Both are within the budget, and None without a budget or where nothing is within it.
+    Both are within the budget, and None without a budget or where nothing is within it. `min_lead` is how many points a
+    lead had to exceed for certain; any at all in documents that do not say.
 
     Environment is that of the first ladder; all were measured on the same processor with as many threads.
     """
@@ -42,6 +43,7 @@ class ChooseDocument(StrictModel):
     created_unix_s: NonNegativeInt
     percentile: str
     budget_ms: PositiveFloat | None
+    min_lead: NonNegativeFloat = 0.0
     candidates: tuple[Candidate, ...]
     recommended: NonNegativeInt | None
     most_accurate: NonNegativeInt | None = None

@@ -59,15 +59,17 @@ def leads_within(front: Sequence[FoundCounted], budget_ms: float) -> list[tuple[
     return found
 
 
-def recommended(leads: Sequence[tuple[Found, Lead]]) -> Found | None:
-    """The fastest that the labelled frames cannot tell from the most accurate; None where there is nothing.
+def recommended(leads: Sequence[tuple[Found, Lead]], min_lead: float) -> Found | None:
+    """The fastest over which the most accurate has no lead that is worth its time; None where there is nothing.
 
-    That is, the interval of the lead over it reaches down to zero: time that buys nothing which can be shown is better
-    kept. The most accurate was picked on the same frames, so its lead is more often too large than too small. Where
-    the frames are too few for an interval it is the most accurate itself.
+    A lead is, where it exceeds `min_lead` for certain. Both halves matter: with few frames a large lead may be chance,
+    and with many a lead of a hundredth of a point is certain. The most accurate was picked on the same frames, so its
+    lead is more often too large than too small. Where the frames are too few for an interval it is the most accurate
+    itself.
 
     Args:
         leads: see `leads_within`.
+        min_lead: in points of mIoU.
     """
-    untold = (point for point, lead in leads if lead.interval is not None and lead.interval[0] <= 0.0)
-    return next(untold, leads[-1][0] if leads else None)
+    enough = (point for point, lead in leads if lead.interval is not None and lead.interval[0] <= min_lead)
+    return next(enough, leads[-1][0] if leads else None)

@@ -7,7 +7,7 @@ __all__ = ["choose_page", "choose_text", "lead_of", "verdict"]
 
 LEAD = (
     " Lead: points of mIoU by which the most accurate within the budget is ahead, with a 95 % bootstrap interval over "
-    "these frames. Recommended is the fastest whose lead interval reaches down to zero."
+    "these frames. Recommended is the fastest over which it is not above {min_lead:g} for certain."
 )
 
 
@@ -24,7 +24,7 @@ def choose_page(document: ChooseDocument, document_name: str, picture_name: str)
         "",
         "Numbers are those of the front in the picture: what no other beats in mIoU without taking longer. Times are "
         f"{document.percentile} from a decoded frame to its labels; mIoU is over the labelled frames of the ladders."
-        f"{'' if document.budget_ms is None else LEAD}",
+        f"{'' if document.budget_ms is None else LEAD.format(min_lead=document.min_lead)}",
         "",
         *(f"- left out: {reason}" for reason in document.left_out),
         "",
@@ -64,8 +64,8 @@ def verdict(document: ChooseDocument) -> str:
         return told
     best = document.candidates[document.most_accurate]
     return (
-        f"{told} {_title(best)} takes {best.ms:.1f} ms for {best.miou:.2f} mIoU, a lead of {lead_of(found)}: none that "
-        "these frames can show for certain."
+        f"{told} {_title(best)} takes {best.ms:.1f} ms for {best.miou:.2f} mIoU, a lead of {lead_of(found)}: not above "
+        f"{document.min_lead:g} points for certain."
     )
 
 

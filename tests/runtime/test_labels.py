@@ -59,7 +59,9 @@ def test_known_space_is_read_and_written_by_its_name(name: str) -> None:
 
 
 def test_own_space_keeps_order_colours_and_merges_through_a_file() -> None:
-    space = own("road", {"name": "kerb", "colour": [1, 2, 3]}, {"name": "vehicle", "colour": [4, 5, 6]}, car="vehicle")
+    space = own(
+        {"name": "road"}, {"name": "kerb", "colour": [1, 2, 3]}, {"name": "vehicle", "colour": [4, 5, 6]}, car="vehicle"
+    )
     read = Run.model_validate_json(Run(label_space=space).model_dump_json()).label_space
     assert read == space
     assert (read.name, read.names) == (None, ("road", "kerb", "vehicle"))
@@ -84,6 +86,9 @@ def test_own_classes_that_are_a_known_space_are_that_space() -> None:
             r"'kerb' is not known here; give it a colour: \{name: kerb, colour: \[R, G, B\]\}",
         ),
         ({"classes": ["road", "car", "road"]}, "class 'road' is named twice"),
+        ({"classes": ["road", {"name": "Road", "colour": [1, 2, 3]}]}, "class 'road' is named twice"),
+        ({"classes": ["bicycle", "bicyclist"]}, r"'bicycle' and 'bicyclist' have the same colour \[119, 11, 32\]"),
+        ({"classes": ["road", "Sky"]}, "'Sky' is not known here; did you mean 'sky'"),
         ({"classes": ["road", "car"], "merges": {"car": "road"}}, "'car' is a class of its own"),
         (
             {"classes": ["road", "car"], "merges": {"bus": "cars"}},
@@ -96,9 +101,9 @@ def test_own_classes_that_are_a_known_space_are_that_space() -> None:
         *(
             (
                 {"classes": ["road", {"name": name, "colour": [0, 0, 0]}]},
-                "printable characters on one line, without commas",
+                "words with one space between them, and no comma",
             )
-            for name in ("", " ", "kerb, low", "kerb\nlow")
+            for name in ("", " ", "kerb ", "kerb  low", "kerb, low", "kerb\nlow")
         ),
     ],
 )

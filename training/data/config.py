@@ -87,7 +87,7 @@ class LabelledFolderConfig(_OnDisk):
 
     @model_validator(mode="after")
     def _labels_are_no_images(self) -> "LabelledFolderConfig":
-        if self.labels.absolute().is_relative_to(self.root.absolute()):
+        if self.labels.resolve().is_relative_to(self.root.resolve()):
             raise ValueError(
                 f"labels={self.labels} lies below root={self.root}, so label maps would count as images; give the "
                 "folder of the images alone as root"

@@ -18,12 +18,15 @@ def read_ids(path: Path) -> RawIds:
     """Raw ids of a label map with one 8-bit channel, grey or palette indices, (H, W).
 
     Raises:
-        DataError: the file is missing, truncated, or has colours in place of ids.
+        DataError: the file is missing, truncated, of fewer bits, or has colours in place of ids.
     """
     try:
         with Image.open(path) as image:
             if image.mode not in ("L", "P"):
                 raise DataError(f"label {path} has mode {image.mode}; expected one 8-bit channel of label ids")
+            if image.format == "PNG" and image.mode == "L" and (stored := image.tile[0].args) != "L":
+                # Pillow stretches fewer bits to 0..255: an id 1 of two bits would be read as 85.
+                raise DataError(f"label {path} is a grey PNG stored as {stored}; expected 8 bits: save it anew")
             return np.asarray(image)
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
         raise _unreadable(path, error) from error
@@ -77,7 +80,7 @@ def train_ids_of(ids: RawIds, table: NDArray[np.int16], origin: Path | str) -> N
         found = ", ".join(f"{value} ({count} pixels)" for value, count in zip(values[:5], counts[:5], strict=True))
         raise DataError(
             f"label {origin} holds unknown label ids: {found}; expected {_ranges(np.flatnonzero(table >= 0))};"
-            " check that the layout fits this data set"
+            " check that the layout, and `ids` where it has them, fit this data set"
         )
     return train_ids.astype(np.uint8)
 

@@ -1,5 +1,6 @@
 """`inspect-checkpoint`: what a file is, what a run file has to say of it, and how its network wants to be fed."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -157,4 +158,6 @@ def _with_input(model: str, convention: str) -> str:
 
 def _as_yaml(document: dict[str, Any]) -> str:
     """One line of YAML, keys in their order."""
-    return yaml.safe_dump(document, default_flow_style=True, sort_keys=False, width=1000).strip()
+    return yaml.safe_dump(
+        document, default_flow_style=True, sort_keys=False, width=math.inf, allow_unicode=True
+    ).strip()

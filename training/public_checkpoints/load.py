@@ -157,27 +157,35 @@ def missing_and_left_over(layout: Layout, own: dict[str, Tensor]) -> tuple[list[
 
 
 def _rows(layout: Layout, space: LabelSpace) -> list[int] | None:
-    """Which classes of the file's head the label space keeps; None for all."""
-    cityscapes = LABEL_SPACES["cityscapes19"]
-    if layout.num_classes == space.num_classes:
-        return None
-    if layout.num_classes == INITIAL_CLASSES:
+    """Which classes of the file's head the label space keeps, in its order; None for all as they are."""
+    cityscapes = LABEL_SPACES["cityscapes19"].names
+    if layout.num_classes == INITIAL_CLASSES != space.num_classes:
         raise CheckpointError(
             f"checkpoint {layout.path} holds weights to start training from, not a source network: its classifier "
             f"has the {INITIAL_CLASSES} classes of PASCAL VOC. Train a source network from it (source.kind train with "
             "source.start_from), or give a checkpoint that was trained on driving scenes"
         )
-    if layout.num_classes == cityscapes.num_classes and set(space.names) <= set(cityscapes.names):
-        left_out = ", ".join(name for name in cityscapes.names if name not in space.names)
-        say(f"{layout.path}: of its 19 classes label_space {space} keeps {space.num_classes}, without {left_out}")
-        return [cityscapes.names.index(name) for name in space.names]
-    fitting = [name for name, other in LABEL_SPACES.items() if other.num_classes == layout.num_classes]
+    is_of_cityscapes = layout.num_classes == len(cityscapes)
+    unknown = [name for name in space.names if name not in cityscapes]
+    if is_of_cityscapes and not unknown:
+        rows = [cityscapes.index(name) for name in space.names]
+        if rows == list(range(len(cityscapes))):
+            return None
+        left_out = ", ".join(name for name in cityscapes if name not in space.names)
+        say(
+            f"{layout.path}: of its 19 classes label_space {space} keeps {space.num_classes}, "
+            f"{f'without {left_out}' if left_out else 'in another order'}"
+        )
+        return rows
+    if layout.num_classes == space.num_classes:
+        return None
+    fitting = " or ".join(name for name, other in LABEL_SPACES.items() if other.num_classes == layout.num_classes)
+    advice = f"use label_space {fitting}" if fitting else "name its classes in their order: label_space.classes"
+    if is_of_cityscapes:
+        advice += f", or classes that are among its 19, as {', '.join(unknown)} is not"
     raise CheckpointError(
         f"checkpoint {layout.path} tells {layout.num_classes} classes apart, label_space {space} has "
-        f"{space.num_classes}; use label_space {' or '.join(fitting)}"
-        if fitting
-        else f"checkpoint {layout.path} tells {layout.num_classes} classes apart, label_space {space} has "
-        f"{space.num_classes}; name its classes in their order: label_space.classes"
+        f"{space.num_classes}; {advice}"
     )
 
 

@@ -97,7 +97,23 @@ def test_time_that_buys_nothing_the_frames_can_show_is_kept(tmp_path: Path) -> N
     page = Path(found["one"]["page"]).read_text()
     assert "fp32.onnx of " in page
     assert "takes 40.0 ms for 50.20 mIoU, a lead of +0.20 (" in page
-    assert "Recommended is the fastest whose lead interval reaches down to zero." in page
+    assert "): not above 0.1 points for certain." in page
+    assert "Recommended is the fastest over which it is not above 0.1 for certain." in page
+
+
+@pytest.mark.parametrize(("min_lead", "taken"), [(0.0, "fp32.onnx"), (0.1, "int8-cpu.onnx")])
+def test_time_that_buys_hundredths_of_a_point_is_kept_however_certain_they_are(
+    tmp_path: Path, min_lead: float, taken: str
+) -> None:
+    fast = row("int8-cpu.onnx", 10.0, 50.0, class_pixels=pixels(*(50000,) * NUM_FRAMES))
+    slow = row("fp32.onnx", 40.0, 50.04, class_pixels=pixels(*(50040,) * NUM_FRAMES))
+    fast, slow = (
+        one.model_copy(update={"class_pixels": tuple((hit, 100_000, hit) for hit, _, _ in one.class_pixels)})
+        for one in (fast, slow)
+    )
+    ladder = write_ladder(tmp_path / "certain" / "ladder.json", fast, slow)
+    config = ChooseConfig(ladders=(ladder,), budget_ms=50.0, min_lead=min_lead)
+    assert choose(config, tmp_path)["recommended"]["artefact"] == taken
 
 
 def test_too_few_frames_tell_no_lead_and_the_most_accurate_is_taken(tmp_path: Path) -> None:
@@ -258,11 +274,11 @@ counted = st.builds(point_of, st.integers(1, 20), hits_of_frames)
 
 
 @settings(max_examples=50)
-@given(st.lists(counted, min_size=1, max_size=5), st.floats(0.5, 25.0))
-def test_nothing_faster_can_be_told_from_no_worse(found: list[Point], budget_ms: float) -> None:
-    """Whatever is faster than what is recommended is behind the most accurate for certain."""
+@given(st.lists(counted, min_size=1, max_size=5), st.floats(0.5, 25.0), st.sampled_from([0.0, 0.1, 2.0]))
+def test_nothing_faster_is_as_good(found: list[Point], budget_ms: float, min_lead: float) -> None:
+    """Whatever is faster than what is recommended is behind the most accurate by more than that for certain."""
     leads = leads_within(fastest_front(found), budget_ms)
-    chosen = recommended(leads)
+    chosen = recommended(leads, min_lead)
     within = [point for point in found if point.ms <= budget_ms]
     if chosen is None:
         assert not within
@@ -273,6 +289,6 @@ def test_nothing_faster_can_be_told_from_no_worse(found: list[Point], budget_ms:
         assert lead.interval is not None
         assert lead.value >= 0.0
         if point is chosen:
-            assert lead.interval[0] <= 0.0
+            assert lead.interval[0] <= min_lead
         if point.ms < chosen.ms:
-            assert lead.interval[0] > 0.0
+            assert lead.interval[0] > min_lead

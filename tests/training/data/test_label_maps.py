@@ -150,4 +150,4 @@ def test_unknown_ids_are_told_with_their_pixels_and_the_valid_ids() -> None:
     table = id_table({0: None, 1: "road", 2: "sky", 9: "car"}, LABEL_SPACES["cityscapes19"])
     with pytest.raises(DataError, match=r"label a.png holds unknown label ids: 3 \(2 pixels\), 259 \(1 pixels\);") as e:
         train_ids_of(np.array([[3, 1, 3], [259, 9, 0]], dtype=np.uint16), table, Path("a.png"))
-    assert "expected 0-2, 9; check that the layout fits" in str(e.value)
+    assert "expected 0-2, 9; check that the layout, and `ids`" in str(e.value)

@@ -1,5 +1,7 @@
 """Labels of the user's own: a folder of images, a folder of label maps, and what each id means."""
 
+import struct
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,15 @@ def plant(folder: Path, pixels: list[list[int]], **settings: Any) -> LabelledFol
         Image.new("RGB", (3, 2)).save(image)
         Image.fromarray(np.array(pixels, dtype=np.uint8)).save(label)
     return configured(root=folder / "images", labels=folder / "labels", **settings)
+
+
+def write_grey(path: Path, bits: int) -> None:
+    """A grey PNG of 2 x 3 pixels of id 1 in fewer bits than Pillow writes."""
+    row = b"\0" + np.packbits([int(bit) for bit in f"{1:0{bits}b}" * 3]).tobytes()
+    header = struct.pack(">IIBBBBB", 3, 2, bits, 0, 0, 0, 0)
+    content = {b"IHDR": header, b"IDAT": zlib.compress(row * 2), b"IEND": b""}
+    chunks = [struct.pack(">I", len(c)) + k + c + struct.pack(">I", zlib.crc32(k + c)) for k, c in content.items()]
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(chunks))
 
 
 def configured(**settings: Any) -> LabelledFolderConfig:
@@ -61,6 +72,30 @@ def test_image_without_a_label_map_is_named(tmp_path: Path) -> None:
         open_labelled_frames(config, SPACE)
 
 
+def test_label_folder_beside_the_images_is_found_through_their_folder(tmp_path: Path) -> None:
+    plant(tmp_path, [[0, 0, 0], [0, 0, 0]])
+    config = configured(root=tmp_path / "images", labels=tmp_path / "images/../labels")
+    assert open_labelled_frames(config, SPACE).label(0).shape == (2, 3)
+
+
+def test_label_folder_that_a_link_puts_below_the_images_is_refused(tmp_path: Path) -> None:
+    plant(tmp_path, [[0, 0, 0], [0, 0, 0]])
+    (tmp_path / "all").symlink_to(tmp_path)
+    with pytest.raises(ConfigError, match="lies below root"):
+        configured(root=tmp_path / "all", labels=tmp_path / "labels")
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4])
+def test_label_map_of_fewer_bits_is_refused_and_not_stretched(tmp_path: Path, bits: int) -> None:
+    config = plant(tmp_path, [[0, 0, 0], [0, 0, 0]])
+    write_grey(tmp_path / "labels/b.png", bits)
+    with pytest.raises(
+        DataError,
+        match=r"labels/b.png (is a grey PNG stored as L;[24]; expected 8 bits|has mode 1; expected one 8-bit)",
+    ):
+        open_labelled_frames(config, SPACE).label(1)
+
+
 def test_opened_unlabelled_it_needs_no_labels(tmp_path: Path) -> None:
     config = plant(tmp_path, [[0, 0, 0], [0, 0, 0]])
     (tmp_path / "labels").rename(tmp_path / "elsewhere")
@@ -76,6 +111,7 @@ def test_opened_unlabelled_it_needs_no_labels(tmp_path: Path) -> None:
             {"root": "mine", "labels": "mine/labels"},
             "labels=mine/labels lies below root=mine, so label maps would count",
         ),
+        ({"root": "mine", "labels": "other/../mine/labels"}, "lies below root=mine"),
         ({"root": "mine", "labels": "mine"}, "labels=mine lies below root=mine"),
         ({"root": "mine", "labels": "other", "ids": {256: "road"}}, "less than or equal to 255"),
         ({"root": "mine", "labels": "other", "ids": {}}, "at least 1"),

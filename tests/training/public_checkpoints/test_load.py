@@ -251,11 +251,22 @@ def test_a_head_of_19_classes_keeps_the_rows_of_own_classes_by_name(make_documen
     assert spec.label_space == own
 
 
+def test_all_19_classes_in_another_order_are_taken_by_name(
+    make_document: MakeDocument, save: Save, capsys: pytest.CaptureFixture[str]
+) -> None:
+    document = make_document("advent")
+    theirs = "layer6.conv2d_list.2.weight"
+    document[theirs] = document[theirs] + torch.arange(19.0)[:, None, None, None]
+    own = LabelSpace.model_validate({"classes": LABEL_SPACES["cityscapes19"].names[::-1]})
+    network, _ = load_public(save(document), config(**FAMILIES["advent"][0]), own)
+    assert torch.equal(network.state_dict()["classifier.2.weight"], document[theirs].flip(0))
+    assert "keeps 19, in another order" in capsys.readouterr().err
+
+
 def test_a_head_is_not_cut_to_a_class_that_it_does_not_have(make_document: MakeDocument, save: Save) -> None:
     own = LabelSpace.model_validate({"classes": ["road", {"name": "kerb", "colour": [1, 2, 3]}]})
-    with pytest.raises(
-        CheckpointError, match=r"19 classes apart, label_space own \(road, kerb\) has 2; use label_space"
-    ):
+    problem = r"label_space own \(road, kerb\) has 2; use label_space cityscapes19, or classes .* as kerb is not"
+    with pytest.raises(CheckpointError, match=problem):
         load_public(save(make_document("advent")), config(**FAMILIES["advent"][0]), own)
 
 
