@@ -64,14 +64,6 @@ class ClassInfo(StrictModel):
     name: str
     colour: tuple[Channel, Channel, Channel]
 
-    @field_validator("name")
-    @classmethod
-    def _fits_on_a_line(cls, value: str) -> str:
-        # Artefacts name their classes in one line, commas between them.
-        if not value or not value.isprintable() or value != " ".join(value.split()) or "," in value:
-            raise ValueError(f"class name {value!r}: expected words with one space between them, and no comma")
-        return value
-
 
 class LabelSpace(StrictModel):
     """An ordered set of classes; a class's position is its train id.
@@ -109,6 +101,10 @@ class LabelSpace(StrictModel):
 
     @model_validator(mode="after")
     def _names_are_clear(self) -> "LabelSpace":
+        for name in self.names:
+            # Artefacts name their classes in one line, commas between them.
+            if not name or not name.isprintable() or name != " ".join(name.split()) or "," in name:
+                raise ValueError(f"class name {name!r}: expected words with one space between them, and no comma")
         twice = [name for name, count in Counter(name.casefold() for name in self.names).items() if count > 1]
         if twice:
             raise ValueError(f"class {twice[0]!r} is named twice; a class has one train id")
