@@ -1,7 +1,6 @@
 """Classes and labels of the user's own, from label maps on disk to what a vehicle reads, by run file alone."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -44,12 +43,7 @@ FIRST_ID, VOID_ID = 100, 7
 IDS = {**{FIRST_ID + train_id: name for train_id, name in enumerate(FINE.names)}, VOID_ID: None}
 
 
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    kept = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(kept)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def write_labelled(folder: Path, domain: str, first: int, count: int) -> dict[str, Any]:
