@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -126,9 +127,9 @@ def write_run(folder: Path, model: dict[str, Any], **adaptation: Any) -> str:
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+def runs(make_folder: Callable[[str], Path]) -> dict[str, Path]:
     """Where each network's run was taken as far as a bundle; filled by `run_of`."""
-    return {name: tmp_path_factory.mktemp(name) for name in NAMES}
+    return {name: make_folder(name) for name in NAMES}
 
 
 def run_of(runs: dict[str, Path], name: str) -> Path:

@@ -1,6 +1,7 @@
 """Classes and labels of the user's own, from label maps on disk to what a vehicle reads, by run file alone."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from runtime.bundle.manifest import Manifest
 from runtime.config import load_config
 from runtime.harvest.run_file import run_file
 from runtime.images import read_image, write_png
-from runtime.labels import IGNORE_INDEX, LABEL_SPACES
+from runtime.labels import IGNORE_INDEX, LABEL_SPACES, LabelSpace
 from training.checkpoint import load_network, read_network
 from training.config import TrainingConfig
 from training.data.config import StreetsConfig
@@ -107,9 +108,9 @@ def write_run(folder: Path) -> str:
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(make_folder: Callable[[str], Path]) -> Path:
     """A run that was checked, trained, adapted and exported by the commands a user types."""
-    folder = tmp_path_factory.mktemp("own_classes")
+    folder = make_folder("own_classes")
     run = write_run(folder)
     for command in ("check-data", "train-source", "adapt"):
         assert training.__main__.main([command, run]) == 0
@@ -135,6 +136,21 @@ def test_report_is_in_own_classes(folder: Path) -> None:
     report = json.loads((folder / "report.json").read_text())
     assert list(report["adapted"]["iou"]) == list(NAMES)
     assert report["adapted"]["miou"] > 0
+
+
+def test_labels_beside_the_frames_to_adapt_to_decide_nothing(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The same frames said with labels, which are not even there: it is the same run, and it is done."""
+    target = {"layout": "labelled_folder", "root": f"{folder}/target/images", "labels": f"{folder}/nowhere"}
+    assert training.__main__.main(["adapt", f"{folder}/run.yaml", "--set", f"target.adapt={json.dumps(target)}"]) == 0
+    assert "network is already adapted" in capsys.readouterr().err
+
+
+def test_file_of_a_network_tells_own_classes(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert training.__main__.main(["inspect-checkpoint", f"{folder}/adapted.safetensors"]) == 0
+    told = capsys.readouterr()
+    assert json.loads(told.out.splitlines()[-1])["classes"] == len(NAMES)
+    (line,) = (line for line in told.err.splitlines() if line.startswith("label_space:"))
+    assert LabelSpace.model_validate(yaml.safe_load(line)["label_space"]) == LabelSpace.model_validate(LABEL_SPACE)
 
 
 def test_bundle_tells_own_classes_to_the_vehicle(folder: Path, tmp_path: Path) -> None:

@@ -145,7 +145,7 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         CheckpointError: the file is missing, truncated, or not safetensors.
     """
     if not path.is_file():
-        raise CheckpointError(f"checkpoint {path} does not exist; run `make adapt`, or correct the path in the config")
+        raise CheckpointError(f"checkpoint {path} does not exist; run `make adapt`, or correct the path")
     try:
         with safe_open(path, framework="pt") as file:
             texts = (file.metadata() or {}).get(METADATA_KEY, "{}")

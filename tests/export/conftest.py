@@ -55,10 +55,14 @@ def many_frames_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def make_network(tmp_path_factory: pytest.TempPathFactory) -> MakeNetwork:
     """Writes a network file of seeded random weights.
 
-    `change` alters the network before it is written; other arguments go into its model.
+    `change` alters the network before it is written; other arguments go into its model. A network that nothing
+    alters is written once: tests only read it.
     """
+    unaltered: dict[str, Path] = {}
 
-    def make(*, change: Callable[[DeepLabV2], None] = lambda _: None, **model_values: Any) -> Path:
+    def make(*, change: Callable[[DeepLabV2], None] | None = None, **model_values: Any) -> Path:
+        if change is None and repr(model_values) in unaltered:
+            return unaltered[repr(model_values)]
         values = {"kind": "deeplab_v2", "backbone": "resnet18", "network_hw": FRAME_HW, **model_values}
         model = DeepLabV2Config.model_validate(values)
         spec = NetworkSpec(model=model, label_space="cityscapes19", provenance={"seed": 7})
@@ -67,9 +71,12 @@ def make_network(tmp_path_factory: pytest.TempPathFactory) -> MakeNetwork:
             network = spec.build()
             assert isinstance(network, DeepLabV2)
             _spread_logits(network, spec)
-            change(network)
+            if change is not None:
+                change(network)
         path = tmp_path_factory.mktemp("network") / "network.safetensors"
         save_network(path, network, spec)
+        if change is None:
+            unaltered[repr(model_values)] = path
         return path
 
     return make

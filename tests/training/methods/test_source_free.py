@@ -77,9 +77,9 @@ def plant_camvid(root: Path, make_frames: Callable[..., Path], *, split: str, fi
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory, make_frames: Callable[..., Path]) -> Path:
+def world(make_folder: Callable[[str], Path], make_frames: Callable[..., Path]) -> Path:
     """Labelled source frames, a source network trained on them, and target frames whose labels lie beside them."""
-    folder = tmp_path_factory.mktemp("world")
+    folder = make_folder("world")
     plant_camvid(folder / "source", make_frames, split="day", first=0)
     plant_camvid(folder / "target", make_frames, split="dusk", first=10)
     views = {"train_hw": [64, 96], "scale": [1.0, 1.2], "crop_hw": [32, 48]}
