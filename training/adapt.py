@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from runtime.command import say
+from runtime.errors import ConfigError
 from runtime.files import writable_folder
 from training.checkpoint import NetworkSpec, read_network, save_network
 from training.config import AdaptationConfig, TrainingConfig
@@ -22,7 +23,7 @@ from training.methods.choice import build_method
 from training.methods.method import Setting
 from training.networks.network import SegmentationNetwork
 from training.preparation import Prepared, prepare
-from training.source import fingerprint, load_source, source_frames
+from training.source import fingerprint, load_source, source_frames, source_path
 from training.statistics.batch_norm import has_statistics
 from training.statistics.global_batch_norm import by_own_batch
 from training.statistics.label_free import score
@@ -35,8 +36,23 @@ __all__ = ["adapt", "adapted_path", "train_on_target"]
 
 
 def adapted_path(config: TrainingConfig) -> Path:
-    """Where the adapted network is written."""
-    return config.output / "adapted.safetensors"
+    """Where the adapted network is written.
+
+    Raises:
+        ConfigError: the source network is there, or where one that is not delivered is kept; it would be overwritten.
+    """
+    source, path = source_path(config), config.output / "adapted.safetensors"
+    if source.resolve() in (path.resolve(), _vetoed_path(config).resolve()):
+        raise ConfigError(
+            f"source.path={source} is a file that this run writes: the source network would be lost, and the same "
+            f"command would adapt its own result again; set output to another folder than {config.output}, or give "
+            "the network that was adapted first"
+        )
+    return path
+
+
+def _vetoed_path(config: TrainingConfig) -> Path:
+    return config.output / "vetoed.safetensors"
 
 
 def adapt(config: TrainingConfig, *, prepared_in: Path | None = None, world: World = ALONE) -> dict[str, Any]:
@@ -51,8 +67,8 @@ def adapt(config: TrainingConfig, *, prepared_in: Path | None = None, world: Wor
         What was decided and measured without labels, as it stands in the network file's provenance.
 
     Raises:
-        ConfigError: the config describes another source network, a size that cannot serve the frames, or a batch
-            that cannot be shared equally.
+        ConfigError: the config describes another source network, one that this run would overwrite, a size that
+            cannot serve the frames, or a batch that cannot be shared equally.
         DataError: fewer than two target frames, or one that cannot be read.
         CheckpointError: the source network's file cannot be used.
         TrainingError: a loss or gradient is not finite, or no prediction is.
@@ -62,7 +78,7 @@ def adapt(config: TrainingConfig, *, prepared_in: Path | None = None, world: Wor
     source = load_source(config)
     settings = {
         "adaptation": config.adaptation,
-        "target": config.target.adapt,
+        "target": config.target.images,
         "model": config.model,
         "space": config.label_space,
         "seed": config.seed,
@@ -87,7 +103,7 @@ def adapt(config: TrainingConfig, *, prepared_in: Path | None = None, world: Wor
         settings=mark,
         seed=config.seed,
         source_sha256=source.sha256,
-        target_frames=described(config.target.adapt, prepared.frames),
+        target_frames=described(config.target.images, prepared.frames),
         adaptation=config.adaptation.model_dump(mode="json"),
         lost_classes=[],
         is_vetoed=False,
@@ -200,7 +216,7 @@ def _unless_vetoed(
     spec = spec.with_provenance(lost_classes=names, is_vetoed=is_vetoed)
     if not is_vetoed:
         return student, spec
-    kept = config.output / "vetoed.safetensors"
+    kept = _vetoed_path(config)
     save_network(kept, student, spec)
     say(
         f"WARNING: the adapted network hardly predicts {len(lost)} of {num_present} classes any more "

@@ -8,7 +8,7 @@ from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, Pos
 
 from runtime.config import StrictModel
 from runtime.labels import LabelSpace
-from training.data.config import FramesConfig
+from training.data.config import FolderConfig, FramesConfig, LabelledFolderConfig
 from training.methods.choice import MethodConfig
 from training.networks.config import ModelConfig
 from training.presets import PresetName, with_preset
@@ -98,6 +98,13 @@ class TargetConfig(StrictModel):
 
     adapt: FramesConfig
     test: FramesConfig | None = None
+
+    @property
+    def images(self) -> FramesConfig:
+        """The frames of `adapt`, said without their labels: what learns without labels is not named after them."""
+        if isinstance(self.adapt, LabelledFolderConfig):
+            return FolderConfig(layout="folder", root=self.adapt.root, exclude=self.adapt.exclude)
+        return self.adapt
 
 
 class PseudoLabelConfig(StrictModel):

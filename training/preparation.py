@@ -134,7 +134,7 @@ def prepared_settings(config: TrainingConfig, source_sha256: str) -> dict[str, A
         "format": FORMAT,
         **initial_settings(config),
         "source": source_sha256,
-        "target": config.target.adapt,
+        "target": config.target.images,
         "pseudo_labels": config.adaptation.pseudo_labels,
     }
 
@@ -147,7 +147,7 @@ def prepare(config: TrainingConfig, source: LoadedSource, compute: Compute, fold
         ConfigError: the network cannot be trained at the size of the crops, or its size cannot serve the frames.
         TrainingError: its predictions of target frames are finite at no share of their statistics.
     """
-    frames = open_frames(config.target.adapt)
+    frames = open_frames(config.target.images)
     if len(frames) < 2:
         raise DataError(
             f"the target has {len(frames)} frame(s); adaptation needs at least 2, and some hundred to be worth it"

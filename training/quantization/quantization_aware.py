@@ -85,7 +85,7 @@ def adapt_with_integers(
     source = load_source(config)
     settings = {
         "adaptation": config.adaptation,
-        "target": config.target.adapt,
+        "target": config.target.images,
         "model": config.model,
         "seed": config.seed,
         "source": source.sha256,
