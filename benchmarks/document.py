@@ -85,10 +85,12 @@ class LadderDocument(CheckedDocument):
     """Every artefact of a bundle in every engine of the machine.
 
     Query i of all rows is the same frame, `frames[i % len(frames)]`, within one round. Labels were compared with those
-    of the PyTorch network on `num_compared` frames, IoU was measured on `num_test_frames` others.
+    of the PyTorch network on `num_compared` frames, IoU was measured on `num_test_frames` others. `classes` are the
+    names of what `class_pixels` counts, in its order.
     """
 
     scenario: str
+    classes: tuple[str, ...]
     rows: tuple[LadderRow, ...]
     notes: tuple[str, ...]
     num_rounds: PositiveInt

@@ -83,6 +83,7 @@ def measure_ladder(config: BenchmarksConfig) -> dict[str, Any]:
     document = LadderDocument(
         **how_measured(config, environment),
         scenario=SCENARIO,
+        classes=tuple(one.name for one in manifest.classes),
         rows=tuple(_rows(config, reference, rungs)),
         notes=engines.notes,
         num_rounds=config.num_rounds,

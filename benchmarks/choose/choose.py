@@ -1,4 +1,4 @@
-"""`choose`: the fastest within a budget of milliseconds over which the most accurate has no lead worth its time."""
+"""`choose`: the fastest within a budget of milliseconds that loses next to nothing against the most accurate there."""
 
 import time
 from collections.abc import Sequence
@@ -7,14 +7,14 @@ from typing import Any
 
 from benchmarks.accuracy import Lead
 from benchmarks.choose.config import ChooseConfig
-from benchmarks.choose.document import Candidate, ChooseDocument
+from benchmarks.choose.document import Candidate, ChooseDocument, LadderFile
 from benchmarks.choose.front import fastest_front, leads_within, recommended
 from benchmarks.choose.page import choose_page, choose_text, verdict
 from benchmarks.choose.picture import draw_choose
 from benchmarks.choose.points import Point, points_of, read_ladders
 from runtime.command import say
 from runtime.errors import DataError, GateError
-from runtime.files import writable_folder, write_json, write_text
+from runtime.files import sha256_of, writable_folder, write_json, write_text
 
 __all__ = ["choose"]
 
@@ -45,17 +45,17 @@ def choose(config: ChooseConfig, output: Path) -> dict[str, Any]:
     points.sort(key=lambda point: (point.ms, -point.miou))
     front = fastest_front(points)
     leads = [] if config.budget_ms is None else leads_within(front, config.budget_ms)
-    chosen = recommended(leads, config.min_lead)
+    chosen = recommended(leads, config.max_loss)
     document = ChooseDocument(
         created_unix_s=int(time.time()),
         percentile=config.percentile,
         budget_ms=config.budget_ms,
-        min_lead=config.min_lead,
+        max_loss=config.max_loss,
         candidates=tuple(_candidate(point, front, leads) for point in points),
         recommended=None if chosen is None else points.index(chosen),
         most_accurate=points.index(leads[-1][0]) if leads else None,
         left_out=tuple(left_out),
-        ladders=tuple(paths),
+        ladders=tuple(LadderFile(path=path, sha256=sha256_of(path)) for path in paths),
         environment=documents[paths[0]].environment,
         config=config.model_dump(mode="json"),
     )

@@ -17,7 +17,7 @@ class ChooseConfig(StrictModel):
     """Documents of `ladder`, one for each bundle; None takes every `ladder.json` in a folder of `runs`."""
     budget_ms: PositiveFloat | None = None
     """Milliseconds from a decoded frame to its labels; None draws the front and recommends nothing."""
-    min_lead: NonNegativeFloat = 0.1
-    """Points of mIoU that a lead has to exceed for certain, by the lower end of its interval, to be worth the time."""
+    max_loss: NonNegativeFloat = 0.3
+    """Points of mIoU that may be lost for time: by the upper end of the interval of what the most accurate leads by."""
     percentile: Literal["p50", "p90", "p95", "p99", "p99.9"] = "p90"
     """Which of the measured times has to be within the budget."""

@@ -8,7 +8,14 @@ from pydantic import NonNegativeFloat, NonNegativeInt, PositiveFloat
 from benchmarks.environment import Environment
 from runtime.config import StrictModel
 
-__all__ = ["Candidate", "ChooseDocument"]
+__all__ = ["Candidate", "ChooseDocument", "LadderFile"]
+
+
+class LadderFile(StrictModel):
+    """A ladder as it was when it was read."""
+
+    path: Path
+    sha256: str
 
 
 class Candidate(StrictModel):
@@ -33,22 +40,22 @@ class Candidate(StrictModel):
 class ChooseDocument(StrictModel):
     """All candidates, fastest first; `recommended` and `most_accurate` are indices into them.
 
-    Both are within the budget, and None without a budget or where nothing is within it. `min_lead` is how many points a
-    lead had to exceed for certain; any at all in documents that do not say.
+    Both are within the budget, and None without a budget or where nothing is within it. `max_loss` is how many points
+    the recommended may have lost at the upper end of its `lead_interval`.
 
     Environment is that of the first ladder; all were measured on the same processor with as many threads.
     """
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[2] = 2
     created_unix_s: NonNegativeInt
     percentile: str
     budget_ms: PositiveFloat | None
-    min_lead: NonNegativeFloat = 0.0
+    max_loss: NonNegativeFloat
     candidates: tuple[Candidate, ...]
     recommended: NonNegativeInt | None
     most_accurate: NonNegativeInt | None = None
     left_out: tuple[str, ...]
-    ladders: tuple[Path, ...]
+    ladders: tuple[LadderFile, ...]
     environment: Environment
     config: dict[str, Any]
 

@@ -59,17 +59,16 @@ def leads_within(front: Sequence[FoundCounted], budget_ms: float) -> list[tuple[
     return found
 
 
-def recommended(leads: Sequence[tuple[Found, Lead]], min_lead: float) -> Found | None:
-    """The fastest over which the most accurate has no lead that is worth its time; None where there is nothing.
+def recommended(leads: Sequence[tuple[Found, Lead]], max_loss: float) -> Found | None:
+    """The fastest that loses at most `max_loss` against the most accurate; None where there is nothing.
 
-    A lead is, where it exceeds `min_lead` for certain. Both halves matter: with few frames a large lead may be chance,
-    and with many a lead of a hundredth of a point is certain. The most accurate was picked on the same frames, so its
-    lead is more often too large than too small. Where the frames are too few for an interval it is the most accurate
-    itself.
+    It has to be shown, by the upper end of the interval: what a few frames cannot tell apart may still be points apart,
+    so the fewer the frames, the more accurate is what is taken, and where they are too few for an interval it is the
+    most accurate itself. That one was picked on the same frames, so its lead is more often too large than too small.
 
     Args:
         leads: see `leads_within`.
-        min_lead: in points of mIoU.
+        max_loss: in points of mIoU.
     """
-    enough = (point for point, lead in leads if lead.interval is not None and lead.interval[0] <= min_lead)
+    enough = (point for point, lead in leads if lead.interval is not None and lead.interval[1] <= max_loss)
     return next(enough, leads[-1][0] if leads else None)

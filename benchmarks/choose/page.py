@@ -7,7 +7,7 @@ __all__ = ["choose_page", "choose_text", "lead_of", "verdict"]
 
 LEAD = (
     " Lead: points of mIoU by which the most accurate within the budget is ahead, with a 95 % bootstrap interval over "
-    "these frames. Recommended is the fastest over which it is not above {min_lead:g} for certain."
+    "these frames. Recommended is the fastest whose interval ends at {max_loss:g} or below."
 )
 
 
@@ -24,11 +24,11 @@ def choose_page(document: ChooseDocument, document_name: str, picture_name: str)
         "",
         "Numbers are those of the front in the picture: what no other beats in mIoU without taking longer. Times are "
         f"{document.percentile} from a decoded frame to its labels; mIoU is over the labelled frames of the ladders."
-        f"{'' if document.budget_ms is None else LEAD.format(min_lead=document.min_lead)}",
+        f"{'' if document.budget_ms is None else LEAD.format(max_loss=document.max_loss)}",
         "",
         *(f"- left out: {reason}" for reason in document.left_out),
         "",
-        f"From: {', '.join(f'`{path}`' for path in document.ladders)}",
+        f"From: {', '.join(f'`{ladder.path}`' for ladder in document.ladders)}",
         "",
         *document.environment.table(),
         "",
@@ -53,7 +53,7 @@ def verdict(document: ChooseDocument) -> str:
             f"Nothing is within {document.budget_ms:g} ms: the fastest, {_title(fastest)}, takes {fastest.ms:.1f} ms. "
             "Try a smaller network_hw, a smaller backbone, INT8 or more threads."
         )
-    found = document.candidates[document.recommended]
+    found, loss = document.candidates[document.recommended], f"{document.max_loss:g}"
     told = (
         f"Within {document.budget_ms:g} ms: {_title(found)}, {found.miou:.2f} mIoU in {found.ms:.1f} ms "
         f"({document.percentile})."
@@ -61,11 +61,12 @@ def verdict(document: ChooseDocument) -> str:
     if found.lead_interval is None:
         return f"{told} The most accurate: there are too few labelled frames to tell what its lead is worth."
     if document.most_accurate in (None, document.recommended):
-        return told
+        is_fastest = document.front[0] is found
+        return told if is_fastest else f"{told} These frames show nothing faster to lose at most {loss} points."
     best = document.candidates[document.most_accurate]
     return (
-        f"{told} {_title(best)} takes {best.ms:.1f} ms for {best.miou:.2f} mIoU, a lead of {lead_of(found)}: not above "
-        f"{document.min_lead:g} points for certain."
+        f"{told} {_title(best)} takes {best.ms:.1f} ms for {best.miou:.2f} mIoU, a lead of {lead_of(found)}: for "
+        f"certain no more than the {loss} points that may be lost."
     )
 
 

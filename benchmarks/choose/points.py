@@ -37,7 +37,7 @@ def read_ladders(paths: Sequence[Path]) -> dict[Path, LadderDocument]:
 
     Raises:
         DataError: one is missing, damaged, or does not tell its accuracy frame by frame.
-        ConfigError: they were measured on other processors, thread counts or labelled frames, and cannot be compared.
+        ConfigError: processors, thread counts, labelled frames or classes differ, so they cannot be compared.
     """
     documents = {path: _read(path) for path in paths}
     (first, reference), *others = documents.items()
@@ -46,6 +46,7 @@ def read_ladders(paths: Sequence[Path]) -> dict[Path, LadderDocument]:
             ("processor", document.environment.cpu, reference.environment.cpu),
             ("number of threads", document.environment.threads, reference.environment.threads),
             ("labelled frames", _tested_on(document), _tested_on(reference)),
+            ("classes", document.classes, reference.classes),
         ):
             if found != expected:
                 raise ConfigError(

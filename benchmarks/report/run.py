@@ -1,6 +1,6 @@
 """The run that is reported on, as it lies on disk: each thing is opened when a section asks for it, and kept."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
@@ -136,6 +136,12 @@ class Run:
             NotThereError: the networks or the frames are not there.
         """
         return look(self.training, self.networks)
+
+    def remade(self, files: Mapping[Path, str], command: str) -> tuple[str, ...]:
+        """A warning where a file that a document was made from, by its SHA-256, is another now or gone."""
+        other = [str(path) for path, sha256 in files.items() if not path.is_file() or sha256_of(path) != sha256]
+        again = self.command(command)
+        return (f"Stale: {', '.join(other)} changed since or gone; run `{again}` again.",) if other else ()
 
     def stale(self, manifest_sha256: str, command: str) -> tuple[str, ...]:
         """A warning where a document is of another bundle than the one that is there now."""

@@ -32,7 +32,8 @@ def build(run: Run) -> Content:
         if contenders
         else None,
     }
-    return Content(values, (path,))
+    ladders = {ladder.path: ladder.sha256 for ladder in found.ladders}
+    return Content(values, (path,), run.remade(ladders, COMMAND))
 
 
 SECTION = Section("choose", "Which to take", COMMAND, build)

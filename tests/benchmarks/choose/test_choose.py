@@ -35,6 +35,7 @@ def write_ladder(path: Path, *rows: LadderRow, **values: Any) -> Path:
     document = LadderDocument(
         created_unix_s=0,
         scenario="",
+        classes=("road",),
         rows=rows,
         notes=(),
         num_rounds=64,
@@ -80,39 +81,30 @@ def test_a_lead_on_every_frame_is_worth_its_time_within_the_budget(two: tuple[Pa
     assert found[1000.0]["bundle"] == str(tmp_path / "large" / "bundle")
 
 
-def test_time_that_buys_nothing_the_frames_can_show_is_kept(tmp_path: Path) -> None:
-    """The slow ones hit 0.2 points more: on one frame of twelve at the cost of the others, or on every frame."""
+def test_time_is_kept_where_the_frames_show_that_it_would_buy_next_to_nothing(tmp_path: Path) -> None:
+    """The slow ones hit 0.2 points more: on every frame, or on one frame of twelve at the cost of the others."""
     fast = row("int8-cpu.onnx", 10.0, 50.0)
     found = {}
-    for name, hits in (("one", (546, *(498,) * 11)), ("every", (502,) * 12)):
+    for name, hits in (("every", (502,) * 12), ("one", (546, *(498,) * 11))):
         slow = row("fp32.onnx", 40.0, 50.2, class_pixels=pixels(*hits))
         ladder = write_ladder(tmp_path / name / "ladder.json", fast, slow)
         found[name] = choose(ChooseConfig(ladders=(ladder,), budget_ms=50.0), tmp_path / name)
-    assert found["every"]["recommended"]["artefact"] == "fp32.onnx"
-    assert found["every"]["recommended"]["lead"] == 0.0
-    chosen = found["one"]["recommended"]
+    chosen = found["every"]["recommended"]
     assert (chosen["artefact"], chosen["lead"]) == ("int8-cpu.onnx", 0.2)
-    low, high = chosen["lead_interval"]
-    assert low < 0.0 < high
+    page = Path(found["every"]["page"]).read_text()
+    assert "takes 40.0 ms for 50.20 mIoU, a lead of +0.20 (+0.20 to +0.20): for certain no more than the 0.3" in page
+    assert "Recommended is the fastest whose interval ends at 0.3 or below." in page
+    # What one frame shows may be a point, so nothing is given away.
+    assert (found["one"]["recommended"]["artefact"], found["one"]["recommended"]["lead"]) == ("fp32.onnx", 0.0)
     page = Path(found["one"]["page"]).read_text()
-    assert "fp32.onnx of " in page
-    assert "takes 40.0 ms for 50.20 mIoU, a lead of +0.20 (" in page
-    assert "): not above 0.1 points for certain." in page
-    assert "Recommended is the fastest over which it is not above 0.1 for certain." in page
+    assert "These frames show nothing faster to lose at most 0.3 points." in page
 
 
-@pytest.mark.parametrize(("min_lead", "taken"), [(0.0, "fp32.onnx"), (0.1, "int8-cpu.onnx")])
-def test_time_that_buys_hundredths_of_a_point_is_kept_however_certain_they_are(
-    tmp_path: Path, min_lead: float, taken: str
-) -> None:
-    fast = row("int8-cpu.onnx", 10.0, 50.0, class_pixels=pixels(*(50000,) * NUM_FRAMES))
-    slow = row("fp32.onnx", 40.0, 50.04, class_pixels=pixels(*(50040,) * NUM_FRAMES))
-    fast, slow = (
-        one.model_copy(update={"class_pixels": tuple((hit, 100_000, hit) for hit, _, _ in one.class_pixels)})
-        for one in (fast, slow)
-    )
-    ladder = write_ladder(tmp_path / "certain" / "ladder.json", fast, slow)
-    config = ChooseConfig(ladders=(ladder,), budget_ms=50.0, min_lead=min_lead)
+@pytest.mark.parametrize(("max_loss", "taken"), [(0.1, "fp32.onnx"), (0.2, "int8-cpu.onnx")])
+def test_what_may_be_lost_is_the_users_to_say(tmp_path: Path, max_loss: float, taken: str) -> None:
+    slow = row("fp32.onnx", 40.0, 50.19, class_pixels=pixels(*(502, 502, 502, 501) * 3))
+    ladder = write_ladder(tmp_path / "one" / "ladder.json", row("int8-cpu.onnx", 10.0, 50.0), slow)
+    config = ChooseConfig(ladders=(ladder,), budget_ms=50.0, max_loss=max_loss)
     assert choose(config, tmp_path)["recommended"]["artefact"] == taken
 
 
@@ -200,6 +192,7 @@ def test_rows_without_a_score_are_named_with_the_reason(tmp_path: Path) -> None:
         ("number of threads", {"environment": ENVIRONMENT.model_copy(update={"threads": 1})}),
         ("labelled frames", {"test": {"layout": "camvid"}}),
         ("labelled frames", {"num_test_frames": 3}),
+        ("classes", {"classes": ("sky",)}),
     ],
 )
 def test_ladders_of_different_measurements_are_not_mixed(
@@ -275,10 +268,10 @@ counted = st.builds(point_of, st.integers(1, 20), hits_of_frames)
 
 @settings(max_examples=50)
 @given(st.lists(counted, min_size=1, max_size=5), st.floats(0.5, 25.0), st.sampled_from([0.0, 0.1, 2.0]))
-def test_nothing_faster_is_as_good(found: list[Point], budget_ms: float, min_lead: float) -> None:
-    """Whatever is faster than what is recommended is behind the most accurate by more than that for certain."""
+def test_nothing_faster_is_as_good(found: list[Point], budget_ms: float, max_loss: float) -> None:
+    """Of whatever is faster than what is recommended no frames show that it loses at most so much."""
     leads = leads_within(fastest_front(found), budget_ms)
-    chosen = recommended(leads, min_lead)
+    chosen = recommended(leads, max_loss)
     within = [point for point in found if point.ms <= budget_ms]
     if chosen is None:
         assert not within
@@ -289,6 +282,6 @@ def test_nothing_faster_is_as_good(found: list[Point], budget_ms: float, min_lea
         assert lead.interval is not None
         assert lead.value >= 0.0
         if point is chosen:
-            assert lead.interval[0] <= min_lead
+            assert lead.interval[1] <= max_loss or point is leads[-1][0]
         if point.ms < chosen.ms:
-            assert lead.interval[0] > min_lead
+            assert lead.interval[1] > max_loss

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.choose.document import Candidate, ChooseDocument
+from benchmarks.choose.document import Candidate, ChooseDocument, LadderFile
 from benchmarks.document import Contender, LadderDocument, LadderRow, LatencyDocument, Ratio
 from benchmarks.floor.floor import Floor
 from benchmarks.loop.document import LoopDocument, Overhead, Start
@@ -22,6 +22,7 @@ from runtime.bundle.manifest import (
 )
 from runtime.drift.features import describe
 from runtime.drift.reference import reference_of
+from runtime.files import sha256_of
 from runtime.labels import ClassInfo
 from tests.benchmarks.hand_made import ENVIRONMENT, peers_document
 
@@ -138,6 +139,7 @@ def ladder(manifest_sha256: str) -> LadderDocument:
     return LadderDocument(
         created_unix_s=172_800,
         scenario="single stream",
+        classes=("road",),
         rows=(
             row(None, 60.0, 30.0),
             row("fp32.onnx", 50.0, 30.0, label_agreement=0.999_999),
@@ -208,7 +210,7 @@ def peers(manifest_sha256: str) -> PeersDocument:
     )
 
 
-def choose() -> ChooseDocument:
+def choose(*ladders: Path) -> ChooseDocument:
     """Three candidates, of which the second takes longer and is no better; 15 ms are allowed."""
 
     def candidate(artefact: str, ms: float, miou: float, *, is_on_front: bool) -> Candidate:
@@ -228,6 +230,7 @@ def choose() -> ChooseDocument:
         created_unix_s=432_000,
         percentile="p90",
         budget_ms=15.0,
+        max_loss=0.3,
         candidates=(
             candidate("int8-cpu.onnx", 12.0, 29.0, is_on_front=True),
             candidate("fp16.onnx", 14.0, 28.0, is_on_front=False),
@@ -236,7 +239,7 @@ def choose() -> ChooseDocument:
         recommended=0,
         most_accurate=0,
         left_out=("a row without a time",),
-        ladders=(Path("runs/a/ladder.json"),),
+        ladders=tuple(LadderFile(path=path, sha256=sha256_of(path)) for path in ladders),
         environment=ENVIRONMENT,
         config={},
     )

@@ -166,6 +166,19 @@ def test_documents_of_an_older_bundle_are_called_stale(config: BenchmarksConfig,
         assert "Stale: measured on another bundle than" in found[name].text
         assert f"run `{command} " in found[name].text
     assert "Stale" not in found["accuracy"].text
+    assert "Stale" not in found["choose"].text
+
+
+@pytest.mark.parametrize("is_gone", [False, True])
+def test_choice_among_ladders_that_are_other_ones_now_is_called_stale(
+    config: BenchmarksConfig, page: Page, is_gone: bool
+) -> None:
+    path = config.output / "choose.json"
+    ladder = config.output / ("gone.json" if is_gone else "ladder.json")
+    found = {**json.loads(path.read_text()), "ladders": [{"path": str(ladder), "sha256": "0" * 64}]}
+    path.write_text(json.dumps(found))
+    told = page()["choose"].text
+    assert f"Stale: {ladder} changed since or gone; run `make choose " in told
 
 
 def test_names_from_outside_stay_text(config: BenchmarksConfig, folder: Path) -> None:
