@@ -29,7 +29,7 @@ setup: $(READY) ## create the environment in .venv
 $(READY): pyproject.toml constraints.txt setup.py runtime/tail/tail.c runtime/ring/ring.c runtime/ring/iapc_ring.h
 	$(PYTHON) -m venv $(VENV)
 	$(PY) -m pip install --quiet --upgrade pip
-	$(PY) -m pip install --quiet --constraint constraints.txt --editable ".[export,$(ENGINE),openvino,video,live,smp,dev]"
+	$(PY) -m pip install --quiet --constraint constraints.txt --editable ".[export,$(ENGINE),openvino,peers,video,live,smp,dev]"
 	$(PY) -m pip install --quiet --no-deps --requirement requirements-tensorrt-rtx.txt
 	@touch $@
 

@@ -21,6 +21,7 @@ from training.device import Compute
 
 __all__ = [
     "PYTORCH",
+    "REST",
     "SCENARIO",
     "SEED",
     "Frame",
@@ -39,10 +40,8 @@ MAX_FRAMES = 64
 # Idle threads spin after a query, ONNX Runtime's for up to 26 ms and torch's for 5 on a two-core Xeon, and would
 # steal cores from the other contender.
 SETTLE_S = 0.04
-SCENARIO = (
-    "single stream; one decoded uint8 frame to label and confidence maps in host memory; "
-    f"{SETTLE_S * 1e3:.0f} ms of rest before each query"
-)
+REST = f"{SETTLE_S * 1e3:.0f} ms of rest before each query"
+SCENARIO = f"single stream; one decoded uint8 frame to label and confidence maps in host memory; {REST}"
 SEED = 0
 
 Frame = NDArray[np.uint8]

@@ -15,6 +15,7 @@ class PeersConfig(StrictModel):
     least_speedup: dict[str, PositiveFloat] = Field(default_factory=dict)
     """By a peer's name: how many times as fast as it the bundle has to be, at the lower end of the interval."""
     max_miou_loss: NonNegativeFloat | None = None
-    """Points of mIoU that the bundle's fastest artefact may lose against PyTorch in float32; needs `test`."""
+    """Points of mIoU that the runtime's choice may lose against PyTorch in float32, at the lower end of the interval
+    where the labelled frames are enough for one; needs `test`."""
     benchmark_app_s: NonNegativeInt = 10
     """Seconds for OpenVINO's benchmark_app; 0 leaves it out."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.contenders import Timed
+from benchmarks.rungs import Promise, promise_of, recorded_engine
 from runtime.backends.config import AnyBackendConfig, AutoConfig, BackendConfig, CpuConfig, OpenVinoConfig
 from runtime.bundle.manifest import Artefact, Manifest, Precision
 from runtime.race.contenders import title_of
@@ -19,11 +20,12 @@ FP32 = "fp32.onnx"
 
 @dataclass(frozen=True, slots=True)
 class Ours:
-    """An artefact of the bundle in an engine, opened."""
+    """An artefact of the bundle in an engine, opened; `promise` is what its labels owe PyTorch's."""
 
     timed: Timed
     path: str
     precision: Precision
+    promise: Promise
 
 
 def open_ours(bundle: Path, manifest: Manifest, threads: int | None, folder: Path, stack: ExitStack) -> list[Ours]:
@@ -62,6 +64,7 @@ def _open(bundle: Path, backend: AnyBackendConfig, artefact: str | None, stack: 
         ),
         f"Segmenter.open(bundle).segment(frame), {how}; labels and confidence",
         _precision(segmenter.artefact, segmenter.backend),
+        promise_of(segmenter.artefact, recorded_engine(segmenter.artefact, segmenter.backend), segmenter.backend),
     )
 
 

@@ -28,9 +28,9 @@ def peers_of(document: Mapping[str, Any]) -> PeersDocument:
             f"the document ({error.errors()[0]['msg']}) is not one that `python -m benchmarks peers` wrote; give that "
             "command's peers.json"
         ) from error
-    if not any(row.is_ours and row.samples_ns for row in found.rows):
+    if not found.chosen.samples_ns:
         raise DataError(
-            "the document has no row of the bundle with a score, so there is nothing to tell; run `peers` again"
+            "the document has no score for the runtime's choice, so there is nothing to tell; run `peers` again"
         )
     return found
 
@@ -69,20 +69,28 @@ def peers_brief(document: PeersDocument) -> str:
     ours = document.chosen
     ran = [row for row in document.rows if row.ours_is_faster is not None and not row.is_ours]
     rows = [
-        [row.name, number(row.percentiles_ms["p50"], 1), f"{row.ours_is_faster.value:.2f}x"]
+        [
+            row.name,
+            row.precision,
+            change(row.miou_change, None),
+            number(row.percentiles_ms["p50"], 1),
+            f"{row.ours_is_faster.value:.2f}x",
+        ]
         for row in sorted(ran, key=lambda row: -(row.percentiles_ms["p50"] or 0.0))
         if row.ours_is_faster is not None
     ]
+    own = [ours.name, ours.precision, change(ours.miou_change, None)]
     moved = "" if ours.miou_change is None else f", {change(ours.miou_change, ours.miou_change_interval)} mIoU"
     return "\n".join(
         (
             *markdown_table(
-                ["from a decoded frame to its label map", "median ms", "ours is faster"],
-                [*rows, [f"**{ours.name}**", f"**{number(ours.percentiles_ms['p50'], 1)}**", ABSENT]],
+                ["from a decoded frame to its label map", "computes in", "mIoU", "median ms", "ours is faster"],
+                [*rows, [f"**{text}**" for text in (*own, number(ours.percentiles_ms["p50"], 1))] + [ABSENT]],
             ),
             "",
             f"`{document.network}`, {_sizes(document)}, {document.environment.threads} threads of "
-            f"{document.environment.cpu}. Ours has {share(ours.label_agreement, 2)} of PyTorch's labels{moved}.",
+            f"{document.environment.cpu}. Ours has {share(ours.label_agreement, 2)} of PyTorch's "
+            f"labels{moved}; each mIoU is a change against PyTorch in float32.",
         )
     )
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from runtime.errors import MissingPackageError
 
-__all__ = ["import_onnxruntime", "import_openvino", "switch_off_telemetry"]
+__all__ = ["import_onnxruntime", "import_openvino", "switch_off_telemetry", "without_telemetry"]
 
 OPENVINO_TELEMETRY = "openvino_telemetry"
 
@@ -49,7 +49,7 @@ def import_openvino() -> Any:
         MissingPackageError: it is not installed, or cannot be loaded.
     """
     try:
-        with _without_module(OPENVINO_TELEMETRY):
+        with without_telemetry():
             import openvino
     except ImportError as error:
         raise MissingPackageError(
@@ -59,14 +59,14 @@ def import_openvino() -> Any:
 
 
 @contextmanager
-def _without_module(name: str) -> Iterator[None]:
-    """Within the block the module counts as not installed, for which OpenVINO has a stand-in that reports nothing."""
+def without_telemetry() -> Iterator[None]:
+    """Within the block OpenVINO's telemetry counts as not installed, for which its packages have a stand-in."""
     modules: dict[str, Any] = sys.modules
-    if name in modules:
+    if OPENVINO_TELEMETRY in modules:
         yield
         return
-    modules[name] = None
+    modules[OPENVINO_TELEMETRY] = None
     try:
         yield
     finally:
-        del modules[name]
+        del modules[OPENVINO_TELEMETRY]

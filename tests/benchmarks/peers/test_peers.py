@@ -10,12 +10,14 @@ import pytest
 from benchmarks.__main__ import main
 from benchmarks.config import BenchmarksConfig
 from benchmarks.peers.measure import measure_peers
+from benchmarks.rungs import Promise
 from runtime.backends.packages import import_openvino
 from runtime.errors import ConfigError, GateError
 from tests.benchmarks.command_run import CommandRun, Exported, run_command, short_run, write_run_file
 from training.data.config import StreetsConfig
 
 HAS_OPENVINO = find_spec("openvino") is not None
+HAS_NNCF = find_spec("nncf") is not None
 TUTORIAL = "ONNX Runtime, as in tutorials"
 OPENVINO = "OpenVINO, own conversion"
 
@@ -88,6 +90,32 @@ def test_accuracy_is_that_of_labelled_frames(measured: CommandRun) -> None:
     tutorial = measured.row(name=TUTORIAL)
     low, high = tutorial["miou_change_interval"]
     assert -0.1 < low <= tutorial["miou_change"] <= high < 0.1
+
+
+@pytest.mark.parametrize("name", ["ONNX Runtime INT8, quantize_static", "OpenVINO INT8, NNCF"])
+def test_integers_of_others_are_measured_too(measured: CommandRun, name: str) -> None:
+    row = measured.row(name=name)
+    if "NNCF" in name and not HAS_NNCF:
+        pytest.skip("needs NNCF")
+    assert row["precision"] == "int8"
+    # Of random weights integers keep most labels and not all.
+    assert 0.5 < row["label_agreement"] < 1.0
+    assert row["ours_is_faster"]["value"] > 0.0
+
+
+def test_what_gives_other_labels_than_it_promises_is_the_measure_of_nobody(
+    exported: Exported, street_frames: StreetsConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("benchmarks.peers.ours.promise_of", lambda *_: Promise(1.0, 1.01))
+    config = of_peers(exported, street_frames, tmp_path, peers={}, num_rounds=1)
+    with pytest.raises(GateError, match=r"not met: no score for .* expected at least 1\.010000") as refused:
+        measure_peers(config)
+    assert refused.value.figures is not None
+    assert refused.value.figures["speedup"] == {}
+    document = json.loads(Path(refused.value.figures["document"]).read_text())
+    rows = {row["name"]: row for row in document["rows"]}
+    assert rows[TUTORIAL]["samples_ns"]
+    assert all(row["refusal"] and not row["samples_ns"] for row in rows.values() if row["is_ours"])
 
 
 @pytest.mark.skipif(not HAS_OPENVINO, reason="needs OpenVINO")

@@ -188,15 +188,18 @@ def test_peers_without_a_score_of_ours_are_not_published(root: Path) -> None:
             entry.update(samples_ns=[], percentiles_ms={})
     (root / "peers.json").write_text(json.dumps(document))
     before = (root / "README.md").read_text()
-    with pytest.raises(DataError, match="no row of the bundle with a score"):
+    with pytest.raises(DataError, match="no score for the runtime's choice"):
         write_readme({"peers": root / "peers.json"}, root=root)
     assert (root / "README.md").read_text() == before
 
 
 def test_peers_in_brief_are_times_ours() -> None:
     text = peers_brief(beside_peer(50.0))
-    assert "| PyTorch eager fp32 | 100.0 | 2.00x |\n| **int8-cpu.onnx in cpu** | **50.0** | - |\n" in text
-    assert text.endswith("Ours has 99.00% of PyTorch's labels, -0.10 mIoU.")
+    ours = "| **int8-cpu.onnx in cpu** | **int8** | **-0.10** | **50.0** | - |"
+    assert f"| PyTorch eager fp32 | fp32 | - | 100.0 | 2.00x |\n{ours}\n" in text
+    assert text.endswith(
+        "Ours has 99.00% of PyTorch's labels, -0.10 mIoU; each mIoU is a change against PyTorch in float32."
+    )
 
 
 def test_new_figures_go_into_the_committed_file_and_the_pages(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
