@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from export.bundle_folder import replacing_bundle
 from export.config import ExportConfig
 from export.forms import FORMS
-from export.frame_sets import open_frame_sets
+from export.frame_sets import int8_identities, open_frame_sets
 from export.frozen import freeze
 from export.gates.comparison import Reference, run_reference
 from export.gates.labelled import open_judged_frames
@@ -65,7 +65,8 @@ def export_bundle(
     with replacing_bundle(config.bundle) as folder:
         sets = open_frame_sets(config)
         frozen = freeze(config, sets.gate.frame_hw)
-        test = open_judged_frames(config, frozen.spec.label_space, sets.gate.frame_hw)
+        seen = int8_identities(config, sets)
+        test = open_judged_frames(config, frozen.spec.label_space, sets.gate.frame_hw, seen=seen)
         workshop = folder.with_name("made")
         workshop.mkdir()
         made = make_artefacts(frozen, sets, config, training, workshop)

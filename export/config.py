@@ -144,9 +144,10 @@ class ExportConfig(StrictModel):
     """Unlabelled target frames, in the order in which they were taken where they are of one drive. Some, spread evenly,
     are the gate's; INT8 is calibrated on others."""
     test: FramesConfig | None = None
-    """Labelled target frames, if there are any: the gate then judges the change of IoU as well."""
+    """Labelled target frames, if there are any: the gate then judges the change of IoU as well. Frames of `frames` that
+    INT8 is calibrated or chosen on are left out."""
     num_test_frames: PositiveInt = 50
-    """Spread evenly over `test`."""
+    """Spread evenly over the others of `test`."""
     frame_hw: tuple[PositiveInt, PositiveInt] | None = None
     """Height and width of the camera's frames; None takes those of the first frame."""
     network_hw: tuple[PositiveInt, PositiveInt] | None = None

@@ -10,10 +10,11 @@ from export.config import ExportConfig
 from export.forms import FORMS
 from runtime.command import say
 from runtime.errors import DataError
+from training.data.config import FramesConfig, StreetsConfig
 from training.data.frames import Frames
 from training.data.open import open_frames
 
-__all__ = ["FrameSets", "TargetFrames", "open_frame_sets"]
+__all__ = ["FrameSets", "TargetFrames", "frame_identity", "int8_identities", "open_frame_sets"]
 
 # Looking at a candidate costs one run in float32; four to choose one from find every class that is not very rare.
 CANDIDATES_PER_CALIBRATION_FRAME = 4
@@ -92,6 +93,26 @@ def open_frame_sets(config: ExportConfig) -> FrameSets:
     height, width = config.frame_hw or frames.image(gate[0]).shape[:2]
     sets = (gate, choice, candidates, reference)
     return FrameSets(*(TargetFrames(frames, indices, (height, width)) for indices in sets))
+
+
+def frame_identity(config: FramesConfig, name: str) -> str:
+    """What tells a frame apart whichever data set it is in: the path of its file, without links, or what it shows.
+
+    Args:
+        config: the data set.
+        name: of the frame there.
+    """
+    # A rendered street is named after domain and seed.
+    return name if isinstance(config, StreetsConfig) else str((config.root / name).resolve())
+
+
+def int8_identities(config: ExportConfig, sets: FrameSets) -> frozenset[str]:
+    """`frame_identity` of each frame that INT8 may be calibrated or is chosen on; none where there is no INT8."""
+    return frozenset(
+        frame_identity(config.frames, part.frames.name(index))
+        for part in (sets.choice, sets.candidates)
+        for index in part.indices
+    )
 
 
 def _require_enough(config: ExportConfig, num_frames: int) -> None:

@@ -51,10 +51,6 @@ def adapted_path(config: TrainingConfig) -> Path:
     return path
 
 
-def _vetoed_path(config: TrainingConfig) -> Path:
-    return config.output / "vetoed.safetensors"
-
-
 def adapt(config: TrainingConfig, *, prepared_in: Path | None = None, world: World = ALONE) -> dict[str, Any]:
     """Adapt and write the network; does nothing where that was done already.
 
@@ -202,6 +198,10 @@ def _settle(
     share = prepared.settle(student, config, compute)
     say(f"what was learnt settled at a share of {share} of target statistics")
     return share
+
+
+def _vetoed_path(config: TrainingConfig) -> Path:
+    return config.output / "vetoed.safetensors"
 
 
 def _unless_vetoed(

@@ -9,7 +9,8 @@ from runtime.bundle.manifest import Artefact, Manifest, Parity
 
 __all__ = ["model_card"]
 
-SCORES = ("entropy", "neighbourhood_density", "mirror_agreement", "class_entropy", "num_classes")
+# Those of `training.statistics.label_free`, which takes torch and seconds to load.
+SCORES = ("entropy", "neighbourhood_density", "mirror_agreement", "num_classes", "mutual_information")
 
 
 def model_card(manifest: Manifest, *, name: str, manifest_sha256: str, signature: str) -> str:

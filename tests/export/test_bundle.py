@@ -14,7 +14,7 @@ from export.frozen import freeze
 from runtime.bundle.opening import read_manifest
 from runtime.drift.features import features_of
 from runtime.drift.reference import reference_of
-from runtime.errors import ConfigError, GateError
+from runtime.errors import ConfigError, DataError, GateError
 from runtime.files import sha256_of
 from runtime.images import read_image
 from runtime.segmenter import Segmenter
@@ -168,6 +168,23 @@ def test_every_precision_in_one_bundle(make_config: MakeConfig, many_frames_fold
     assert (quantization.scheme, quantization.num_calibration_frames) == ("u8s8", 4)
     assert found["int8-cpu-logits.onnx"].quantization == quantization
     assert found["fp16.onnx"].low_precision_share == 1.0
+
+
+def test_labelled_frames_that_integers_are_chosen_on_are_refused_before_they_are(
+    make_config: MakeConfig, tmp_path: Path
+) -> None:
+    streets = {"layout": "streets", "domain": "target", "height": FRAME_HW[0], "width": FRAME_HW[1]}
+    config = make_config(
+        bundle=tmp_path / "bundle",
+        frames={**streets, "first": 0, "count": 7},
+        test={**streets, "first": 1, "count": 2},
+        num_gate_frames=3,
+        artefacts=["int8-cpu.onnx"],
+        int8={"num_calibration_frames": 2, "num_choice_frames": 2},
+    )
+    with pytest.raises(DataError, match=r"all 2 frames of export\.test are frames of export\.frames that INT8 is"):
+        export_bundle(config)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_failure_in_the_middle_leaves_nothing(tmp_path: Path) -> None:

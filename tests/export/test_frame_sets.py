@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 
 from export.config import ExportConfig
-from export.frame_sets import open_frame_sets
+from export.frame_sets import frame_identity, int8_identities, open_frame_sets
 from runtime.errors import DataError
 from runtime.images import read_image, write_png
+from training.data.config import FolderConfig
 
 FRAME_HW = (64, 96)
 MakeConfig = Callable[..., ExportConfig]
@@ -60,6 +61,25 @@ def test_reference_is_spread_over_all_frames(make_config: MakeConfig) -> None:
     sets = open_frame_sets(make_config(checkpoint="a", frames=streets(40), num_reference_frames=4))
     assert sets.reference.indices == (0, 13, 26, 39)
     assert open_frame_sets(make_config(checkpoint="a", num_reference_frames=9)).reference.indices == (0, 1, 2, 3)
+
+
+def test_frames_that_int8_is_chosen_on_are_known_by_what_they_show_and_the_gates_are_not_among_them(
+    make_config: MakeConfig,
+) -> None:
+    values = {"checkpoint": "a", "frames": streets(7), "num_gate_frames": 3, "int8": INT8}
+    config = make_config(**values, artefacts=["int8-cpu.onnx"])
+    # The gate has 0, 3 and 6.
+    assert int8_identities(config, open_frame_sets(config)) == {f"streets-target-00000{seed}" for seed in (1, 2, 4, 5)}
+    assert int8_identities(make_config(**values), open_frame_sets(make_config(**values))) == frozenset()
+
+
+def test_file_is_the_same_frame_under_every_name(frames_folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(frames_folder)
+    (tmp_path / "one.png").symlink_to(frames_folder / "1.png")
+    roots = {frames_folder: "1.png", frames_folder.parent: f"{frames_folder.name}/1.png", tmp_path: "one.png"}
+    names = {**roots, tmp_path / "link": "1.png"}
+    found = {frame_identity(FolderConfig(layout="folder", root=root), name) for root, name in names.items()}
+    assert found == {str((frames_folder / "1.png").resolve())}
 
 
 def test_gate_is_the_same_with_and_without_int8(make_config: MakeConfig) -> None:

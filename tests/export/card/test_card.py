@@ -16,6 +16,7 @@ from runtime.bundle.manifest import Manifest
 from runtime.drift.features import describe
 from runtime.drift.reference import reference_of
 from runtime.files import sha256_of
+from training.statistics.label_free import LabelFreeScores
 
 FILES = ("fp32.onnx", "int8-cpu.onnx", "golden_frames.npy", "golden_labels.npy")
 PROVENANCE = {
@@ -131,6 +132,15 @@ def test_figures_are_the_manifests(bundle: Path) -> None:
     assert row(page, "entropy") == ["entropy", "0.5249", "0.4417"]
     assert row(page, "0") == ["0", "road", "#804080", "0.7500"]
     assert "fp32.onnx was not run: no engine here" in page
+
+
+def test_card_has_the_scores_that_there_are(bundle: Path) -> None:
+    scores = LabelFreeScores(0.5, 3.2, 0.875, 17, 1.25).as_dict()
+    training = {**PROVENANCE["training"], "scores_before": scores, "scores_after": scores}  # type: ignore[dict-item]
+    page = card_of(write(bundle, provenance={**PROVENANCE, "training": training}))
+    told = page.partition("Scores that need no labels:")[2].partition("All settings:")[0]
+    rows = [line.strip("| ").split(" | ") for line in told.strip().splitlines()[2:]]
+    assert rows == [[name.replace("_", "\\_"), str(value), str(value)] for name, value in scores.items()]
 
 
 def test_budgets_are_those_of_what_is_in_the_bundle(bundle: Path) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from export.config import ExportConfig
+from export.frame_sets import int8_identities, open_frame_sets
 from export.gates.labelled import open_judged_frames
 from runtime.errors import ConfigError, DataError
 from runtime.labels import LABEL_SPACES
@@ -40,6 +41,29 @@ def test_too_few_frames_are_all_taken_and_said(
     assert frames is not None
     assert len(frames) == 9
     assert "only 9 of export.num_test_frames=10 frames exist" in capsys.readouterr().err
+
+
+def test_frames_that_int8_is_chosen_on_judge_nothing(
+    config: Callable[..., ExportConfig], capsys: pytest.CaptureFixture[str]
+) -> None:
+    int8 = {"num_choice_frames": 2, "num_calibration_frames": 1}
+    # Of the seeds 0 to 8, 0 and 8 are the gate's, and 5 has no use; 5 to 13 have labels.
+    frames = {**STREETS, "first": 0}
+    found = config(frames=frames, test=STREETS, num_gate_frames=2, int8=int8, artefacts=["int8-cpu.onnx"])
+    seen = int8_identities(found, open_frame_sets(found))
+    judged = open_judged_frames(found, SPACE, (32, 64), seen=seen)
+    assert judged is not None
+    names = [judged.frames.name(index) for index in judged.indices]
+    assert names == [f"streets-target-{seed:06d}" for seed in (5, 8, 9, 10, 11, 12, 13)]
+    told = capsys.readouterr().err
+    assert "2 of the 9 frames of export.test are left out: INT8 is calibrated and chosen on them" in told
+    assert "only 7 of export.num_test_frames=50 frames exist" in told
+
+
+def test_labelled_frames_that_int8_is_all_chosen_on_are_refused(config: Callable[..., ExportConfig]) -> None:
+    seen = {f"streets-target-{seed:06d}" for seed in range(20)}
+    with pytest.raises(DataError, match=r"all 9 frames of export\.test are frames of export\.frames that INT8 .* give"):
+        open_judged_frames(config(test=STREETS), SPACE, (32, 64), seen=seen)
 
 
 def test_frames_of_another_size_are_refused(config: Callable[..., ExportConfig]) -> None:

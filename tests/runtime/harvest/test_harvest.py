@@ -211,7 +211,12 @@ def test_bundle_that_does_not_tell_its_origin_is_refused(vehicle: Vehicle) -> No
 def test_swapped_bundle_is_the_one_that_is_adapted_next(vehicle: Vehicle) -> None:
     harvest = vehicle.start()
     vehicle.show(harvest, noise(0))
-    origin = {**vehicle.manifest.provenance, "export": {"checkpoint": "runs/newer.safetensors"}}
+    outputs = [yaml.safe_load((vehicle.folder / "run.yaml").read_text())["training"]["output"]]
+    origin = {
+        **vehicle.manifest.provenance,
+        "checkpoint_sha256": "b6" * 32,
+        "export": {"checkpoint": "runs/newer.safetensors"},
+    }
     newer = vehicle.manifest.model_copy(update={"provenance": origin})
     with pytest.raises(SinkError, match=r"known are [0-9a-f]{12}; call KnownBundles\.know"):
         vehicle.show(harvest, noise(1), bundle_id=bundle_id_of(newer))
@@ -219,4 +224,8 @@ def test_swapped_bundle_is_the_one_that_is_adapted_next(vehicle: Vehicle) -> Non
     vehicle.show(harvest, noise(2), bundle_id=bundle_id_of(newer))
     document = yaml.safe_load((vehicle.folder / "run.yaml").read_text())
     assert document["training"]["source"] == {"kind": "checkpoint", "path": "runs/newer.safetensors"}
+    # Each network that is adapted has a folder of its own: none is written where it is read.
+    outputs.append(document["training"]["output"])
+    assert outputs == ["$FOLDER/run-a5a5a5a5a5a5", "$FOLDER/run-b6b6b6b6b6b6"]
+    assert document["export"]["checkpoint"] == f"{outputs[1]}/adapted.safetensors"
     assert len(vehicle.frames) == 2
