@@ -20,7 +20,8 @@ __all__ = ["Environment", "describe_environment"]
 class Environment(StrictModel):
     """Machine, versions and revision of a run; None where the machine does not tell.
 
-    `load_average` counts, over the last minute before the run, processes that wanted a core.
+    `load_average` counts processes that wanted a core, over the last minute before the run; of `methods`, which may
+    run for days, before its page was written.
     """
 
     cpu: str | None

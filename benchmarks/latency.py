@@ -100,13 +100,13 @@ def _open_ours(bundle: Path, threads: int, stack: ExitStack) -> Timed:
 def _run_queries(ours: Timed, peer: Timed, frames: Sequence[Frame], num_queries: int) -> tuple[float, int]:
     """Time all queries; return the share of equal pixels over a random sample of them, and the sample's size."""
     num_compared = max(1, round(COMPARED_SHARE * num_queries))
-    compared = set(np.random.default_rng(SEED).choice(num_queries, size=num_compared, replace=False).tolist())
+    rng = np.random.default_rng(SEED)
+    compared = set(rng.choice(num_queries, size=num_compared, replace=False).tolist())
     num_equal = num_pixels = 0
     for query in progress(range(num_queries), title="latency", unit="query"):
-        # The order also changes with each rotation: an even number of frames would else give each a fixed order.
-        is_ours_first = (query + query // len(frames)) % 2 == 0
         labels = {}
-        for contender in (ours, peer) if is_ours_first else (peer, ours):
+        # Drawn, since any pattern favours one of them on some number of frames.
+        for contender in (ours, peer) if rng.random() < 0.5 else (peer, ours):
             labels[contender.name], taken_ns = contender.query(frames[query % len(frames)])
             contender.samples_ns.append(taken_ns)
         if query in compared:

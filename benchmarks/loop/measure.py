@@ -26,13 +26,14 @@ def measure_loop(config: BenchmarksConfig) -> dict[str, Any]:
     """
     options = config.loop
     path = writable_folder(config.output) / "loop.json"
+    environment = describe_environment(threads_of(options.backend))
     with open_segmenter(config) as segmenter:
         _, frames = read_frames(config.frames, segmenter.manifest)
         overhead = measure_overhead(segmenter, frames, options)
         memory = measure_memory(segmenter, frames, options) if options.memory_frames else None
         artefact, engine = what_is_served(segmenter)
     document = LoopDocument(
-        **how_measured(config, describe_environment(threads_of(options.backend))),
+        **how_measured(config, environment),
         artefact=artefact,
         engine=engine,
         overhead=overhead,

@@ -38,6 +38,7 @@ def measure_soak(config: BenchmarksConfig) -> dict[str, Any]:
     """
     options = config.loop
     output = writable_folder(config.output)
+    environment = describe_environment(threads_of(options.backend))
     with open_segmenter(config) as segmenter:
         _, frames = read_frames(config.frames, segmenter.manifest)
         bare_ns = engine_ns(segmenter, frames)
@@ -49,7 +50,7 @@ def measure_soak(config: BenchmarksConfig) -> dict[str, Any]:
         counters = run_loop(served, frames, period_ns, num_frames, sink, deadline_ms=options.deadline_ms)
         artefact, engine = what_is_served(segmenter)
     document = SoakDocument(
-        **how_measured(config, describe_environment(threads_of(options.backend))),
+        **how_measured(config, environment),
         artefact=artefact,
         engine=engine,
         engine_ms=bare_ns / 1e6,

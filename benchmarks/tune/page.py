@@ -114,12 +114,14 @@ def _remark(document: TuneDocument, row: TuneRow) -> str:
 
 def tune_legend(document: TuneDocument) -> list[str]:
     """What the figures mean, a sentence or two each, and what was not tried."""
+    named = document.config.get("tune", {}).get("artefacts")
+    among = f", among {', '.join(named)}, which `tune.artefacts` names" if named else ""
     return [
         f"Latency: {document.scenario}. Median of {document.num_rounds} frames each, taking turns in an order drawn "
         f"anew; none dropped. Threads by default: {document.environment.threads}.",
-        "Default: the runtime's own choice (`backend.provider: auto`). Faster or slower is said only where the whole "
-        "95 % bootstrap interval of the ratio lies on one side of 1; of twenty options that do nothing, one is still "
-        "called so by chance, which is why what helped is measured anew.",
+        f"Default: the runtime's own choice (`backend.provider: auto`{among}). Faster or slower is said only where the "
+        "whole 95 % bootstrap interval of the ratio lies on one side of 1; of twenty options that do nothing, one is "
+        "still called so by chance, which is why what helped is measured anew.",
         "CPU ms: time of all cores together for a frame and the rest after it. Threads that spin while they wait "
         "(`is_spinning`) begin the next frame sooner, and keep their cores from everything else between frames: on a "
         "machine that has other work, the smaller number may be the better choice.",

@@ -118,6 +118,8 @@ def test_only_what_the_config_names_is_tried(exported: Exported, street_frames: 
     # What the section asks of every contender is the default here, and stays in what comes out.
     assert all(getattr(row.backend, "threads", 1) == 1 for row in document.pairs)
     assert "threads: 1" in figures["runtime_yaml"]
+    told = "own choice (`backend.provider: auto`, among fp32-logits.onnx, which `tune.artefacts` names)"
+    assert told in Path(figures["page"]).read_text()
 
 
 def test_an_artefact_that_there_is_not_is_refused_by_name(
