@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from runtime.command import run_command
+from runtime.ending import end_process
 
 COMMANDS = {
     "segment": "every frame of an image, a folder of images or a video becomes a label map and an overlay",
@@ -33,7 +34,9 @@ exit status: 0 done, 1 failed, 2 bad usage or config (serve: or bundle), or a mi
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
-    return run_command(lambda: _run(arguments))
+    status = run_command(lambda: _run(arguments))
+    end_process(status)
+    return status
 
 
 # Each command is loaded when it is the one asked for: the supervisor of `serve` lives without numpy and engines.

@@ -5,9 +5,9 @@
     runtime: {...}      read by `python -m runtime`
     benchmarks: {...}   read by `python -m benchmarks`
 
-Unknown keys are refused with the nearest valid name. `--set a.b=value` is the only override and passes
-through the same checks. A folder stands for its file `run.yaml`. A text that starts with `$FOLDER` means a path beside
-the run file, wherever both are carried.
+Unknown keys are refused with the nearest valid name, and keys that are given twice. `--set a.b=value` is the only
+override and passes through the same checks. A folder stands for its file `run.yaml`. A text that starts with `$FOLDER`
+means a path beside the run file, wherever both are carried.
 """
 
 import difflib
@@ -33,6 +33,8 @@ class StrictModel(BaseModel):
 
 
 Model = TypeVar("Model", bound=StrictModel)
+
+MERGE = "tag:yaml.org,2002:merge"
 
 # What pydantic says in terms of Python, in those of a run file; by the type of its errors.
 IN_YAML = {
@@ -109,7 +111,7 @@ def nearest(name: str, valid: Sequence[str]) -> str:
 def _read_yaml(path: Path) -> dict[str, Any]:
     path = path / RUN_FILE if path.is_dir() else path
     try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+        document = _parsed(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise ConfigError(f"config file {path} does not exist") from error
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
@@ -117,6 +119,36 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise ConfigError(f"{path}: expected a mapping with sections {', '.join(SECTIONS)}")
     return {name: _beside(path.parent, values) for name, values in document.items()}
+
+
+class _Loader(yaml.SafeLoader):
+    """Refuses a key that is given twice in one group, of which YAML would keep the last and drop the others.
+
+    It looks before merge keys (`<<`) are filled in: what they bring may be replaced.
+    """
+
+    def compose_mapping_node(self, anchor: dict[Any, yaml.Node]) -> yaml.MappingNode:
+        node = super().compose_mapping_node(anchor)
+        lines: dict[tuple[str, str], int] = {}
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode) or key.tag == MERGE:
+                continue
+            line, name = key.start_mark.line + 1, (key.tag, key.value)
+            if name in lines:
+                raise yaml.YAMLError(
+                    f"line {line} gives the key {key.value!r} again, which line {lines[name]} has already; put both "
+                    "together"
+                )
+            lines[name] = line
+        return node
+
+
+def _parsed(text: str) -> Any:
+    loader = _Loader(text)
+    try:
+        return loader.get_single_data()
+    finally:
+        loader.dispose()
 
 
 def _beside(folder: Path, value: Any) -> Any:
@@ -135,7 +167,7 @@ def _apply_override(values: dict[str, Any], override: str) -> None:
     if not separator:
         raise ConfigError(f"--set {override!r}: expected key=value, for example --set seed=1")
     try:
-        value = yaml.safe_load(text)
+        value = _parsed(text)
     except yaml.YAMLError as error:
         raise ConfigError(f"--set {override!r}: the value is not YAML: {error}") from error
     assign(values, key, value, place=f"--set {override!r}")

@@ -12,7 +12,8 @@
     |-- FrameError             a frame the bundle cannot take
     |-- SourceError            a camera or stream that was lost
     |-- SinkError              a consumer of results that failed
-    |   `-- DiskFullError      it has no room left
+    |   |-- DiskFullError      it has no room left
+    |   `-- AddressError       its address is not there yet
     |-- LoopProcessError       exit status 4: the process of `serve` failed again and again
     `-- GateError              exit status 3: an artefact that did not pass its gate
 
@@ -23,6 +24,7 @@ from collections.abc import Mapping
 from typing import Any
 
 __all__ = [
+    "AddressError",
     "BackendError",
     "BundleError",
     "CheckpointError",
@@ -97,6 +99,10 @@ class SinkError(IapcError):
 
 class DiskFullError(SinkError):
     """A consumer of results has no room left on its disk."""
+
+
+class AddressError(SinkError):
+    """A consumer of results is to listen on an address that this machine does not have, or not yet."""
 
 
 class LoopProcessError(IapcError):

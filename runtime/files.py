@@ -1,5 +1,6 @@
 """Files that are whole or absent, written beside their place, then renamed; and folders that one process has alone."""
 
+import errno
 import fcntl
 import hashlib
 import json
@@ -10,9 +11,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from runtime.errors import ConfigError, IapcError
+from runtime.errors import ConfigError, DiskFullError, IapcError
 
-__all__ = ["claimed", "replacing", "sha256_of", "writable_file", "writable_folder", "write_json", "write_text"]
+__all__ = ["FULL", "claimed", "replacing", "sha256_of", "writable_file", "writable_folder", "write_json", "write_text"]
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
+"""Numbers of the errors by which the system says that there is no space left, or no more quota."""
 
 
 @contextmanager
@@ -57,6 +61,7 @@ def writable_file(path: Path) -> Path:
 
     Raises:
         ConfigError: the folder cannot be created or written, or the path is a folder itself.
+        DiskFullError: there is no room for it.
     """
     if path.is_dir():
         raise ConfigError(f"output file {path} is a folder; name a file in it")
@@ -69,12 +74,18 @@ def writable_folder(folder: Path) -> Path:
 
     Raises:
         ConfigError: the folder cannot be created or written.
+        DiskFullError: there is no room for it; someone may make some, and the setting is none the worse.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
+        if error.errno in FULL:
+            raise DiskFullError(
+                f"the disk of output folder {folder} is full ({error.strerror}); delete or move old files there, or "
+                "choose another folder"
+            ) from error
         raise ConfigError(f"output folder {folder} cannot be written ({error.strerror}); choose another") from error
     return folder
 

@@ -12,7 +12,7 @@ from runtime.health.config import HealthConfig
 from runtime.live.config import LiveConfig
 from runtime.loop.config import LoopConfig
 from runtime.sinks.config import PicturesConfig, SinkConfig, place_of
-from runtime.sources.config import FolderConfig, SourceConfig
+from runtime.sources.config import FolderConfig, SourceConfig, VideoConfig
 from runtime.supervisor.config import SupervisorConfig
 from runtime.swap.config import SwapConfig
 
@@ -54,6 +54,23 @@ class RuntimeConfig(StrictModel):
         if twice:
             raise ValueError(f"two sinks write to {twice[0]}; give each a place of its own")
         return sinks
+
+    @model_validator(mode="after")
+    def _can_stop_in_time(self) -> "RuntimeConfig":
+        loop_s, supervisor_s = self.loop.stop_ms / 1e3, self.supervisor.stop_s
+        if loop_s >= supervisor_s:
+            raise ValueError(
+                f"loop.stop_ms={self.loop.stop_ms} is no less than supervisor.stop_s={supervisor_s:g}, after which the "
+                "loop's process is killed; lower the one or raise the other"
+            )
+        # Waiting for data of the network cannot be interrupted.
+        if isinstance(self.source, VideoConfig) and self.source.is_stream and self.source.timeout_s >= loop_s:
+            raise ValueError(
+                f"source.timeout_s={self.source.timeout_s:g} is no less than loop.stop_ms={self.loop.stop_ms}: a stop "
+                "would fail where the stream gives nothing; lower the one, or raise the other, which "
+                f"supervisor.stop_s={supervisor_s:g} has to exceed"
+            )
+        return self
 
     @model_validator(mode="after")
     def _reads_no_picture_of_its_own(self) -> "RuntimeConfig":

@@ -10,13 +10,14 @@ frame goes, the new one or one that was kept. Labels are never kept, nor any pla
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from runtime.bundle.known import KnownBundles
 from runtime.bundle.opening import bundle_id_of
 from runtime.config import RUN_FILE
 from runtime.drift.features import features_of
-from runtime.errors import ConfigError, SinkError
+from runtime.errors import ConfigError, DiskFullError, SinkError
 from runtime.files import writable_folder, write_text
 from runtime.harvest.config import HarvestConfig
 from runtime.harvest.run_file import FRAMES, is_run_file, run_file
@@ -53,7 +54,11 @@ class Harvest:
             _forget(config.folder)
             return
         self._store = Store(writable_folder(config.folder / FRAMES))
-        self._follow(bundle_id_of(known.first))
+        self._bundle_id = ""
+        # Where there is no room for the run file the first look says so, as every later one would: a harvest is no
+        # reason not to serve.
+        with suppress(DiskFullError):
+            self._follow(bundle_id_of(known.first))
 
     def write(self, result: Result) -> None:
         """Keep the frame if it is time to look and it is worth more than another one.
@@ -121,7 +126,7 @@ class Harvest:
         assert self._store is not None
         text = run_file(manifest)
         with writing_to(self._config.folder):
-            write_text(self._config.folder / RUN_FILE, text)
+            _write_where_other(self._config.folder / RUN_FILE, text)
         self._bundle_id, self._num_classes, self._run_file_bytes = bundle_id, len(manifest.classes), len(text.encode())
         self._standard = Standard(manifest.reference)
         self._selection = Selection(len(self._standard.keys))
@@ -130,6 +135,12 @@ class Harvest:
         # An earlier run may have been allowed more.
         while self._store.num_bytes > max(0, self._budget):
             self._drop_least(self._store)
+
+
+def _write_where_other(path: Path, text: str) -> None:
+    """Every start comes here, and a full disk has no room for a second copy of what is there already."""
+    if not path.exists() or path.read_bytes() != text.encode():
+        write_text(path, text)
 
 
 def _refuse_foreign(path: Path) -> None:

@@ -1,6 +1,6 @@
 """One connection: who may ask, and what every answer says."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from email.message import Message
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
@@ -13,7 +13,6 @@ from runtime.live.answers import Answer
 __all__ = ["AnswerPath", "Handler"]
 
 IDLE_S = 10.0
-LOCAL_NAMES = ("localhost", "127.0.0.1", "::1")
 HEADERS = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": (
@@ -37,7 +36,7 @@ class Handler(BaseHTTPRequestHandler):
         client_address: whose it is.
         server: where it came in.
         answer: what to say to a path and its headers.
-        is_local: whether only this machine may ask.
+        names: by which the server may be asked for; None allows every name.
     """
 
     protocol_version = "HTTP/1.1"
@@ -45,9 +44,15 @@ class Handler(BaseHTTPRequestHandler):
     disable_nagle_algorithm = True
 
     def __init__(
-        self, request: Any, client_address: Any, server: BaseServer, *, answer: AnswerPath, is_local: bool
+        self,
+        request: Any,
+        client_address: Any,
+        server: BaseServer,
+        *,
+        answer: AnswerPath,
+        names: Collection[str] | None,
     ) -> None:
-        self._answer, self._is_local = answer, is_local
+        self._answer, self._names = answer, names
         # The base class serves the whole connection before it returns.
         super().__init__(request, client_address, server)
 
@@ -60,7 +65,7 @@ class Handler(BaseHTTPRequestHandler):
         self._respond(with_content=False)
 
     def _respond(self, *, with_content: bool) -> None:
-        if self._is_local and _host_name(self.headers.get("Host", "")) not in LOCAL_NAMES:
+        if self._names is not None and _host_name(self.headers.get("Host", "")) not in self._names:
             # Another site can give its own name this machine's address, and so read what is meant for it alone.
             answer = Answer(HTTPStatus.MISDIRECTED_REQUEST, "text/plain", b"ask for localhost\n")
         else:

@@ -1,5 +1,6 @@
 """HTTP for people and monitoring systems on the same machine: one thread a connection, a bounded number of them."""
 
+import errno
 import logging
 import socket
 import sys
@@ -10,12 +11,13 @@ from socketserver import TCPServer, ThreadingMixIn
 from threading import Lock, Thread
 from typing import Any
 
-from runtime.errors import SinkError
+from runtime.errors import AddressError, SinkError
 from runtime.live.handler import AnswerPath, Handler
 
 __all__ = ["LiveServer"]
 
 MAX_CONNECTIONS = 32
+LOCAL_NAMES = ("localhost", "127.0.0.1", "::1")
 # How often the server looks whether it is to stop.
 POLL_S = 0.2
 
@@ -29,17 +31,15 @@ class LiveServer:
         answer: what to say to a path and its headers.
 
     Raises:
-        SinkError: the address cannot be listened on.
+        AddressError: no interface of this machine has the address, or the name has none yet.
+        SinkError: the address cannot be listened on for another reason.
     """
 
     def __init__(self, host: str, port: int, answer: AnswerPath) -> None:
         try:
             self._server = _Server(host, port, answer)
-        except OSError as error:
-            raise SinkError(
-                f"the live view cannot listen on {host} port {port} ({error.strerror}); choose another runtime.live."
-                "port, 0 for any free one, or another runtime.live.host, or set runtime.live=null to do without"
-            ) from error
+        except (OSError, UnicodeError) as error:
+            raise _refused(host, port, error) from error
         self._thread = Thread(target=self._server.serve_forever, args=(POLL_S,), name="live view", daemon=True)
         self._thread.start()
         if not self._server.is_local:
@@ -66,6 +66,16 @@ class LiveServer:
         self._server.server_close()
 
 
+def _refused(host: str, port: int, error: OSError | UnicodeError) -> SinkError:
+    # A name with a label of more than 63 characters ends in the encoding of names.
+    reason = error.strerror if isinstance(error, OSError) else error
+    is_missing = isinstance(error, OSError) and error.errno in (errno.EADDRNOTAVAIL, socket.EAI_AGAIN)
+    return (AddressError if is_missing else SinkError)(
+        f"the live view cannot listen on {host} port {port} ({reason}); choose another runtime.live.port, 0 for any "
+        "free one, or another runtime.live.host, or set runtime.live=null to do without"
+    )
+
+
 class _Server(ThreadingMixIn, TCPServer):
     allow_reuse_address = True
     request_queue_size = MAX_CONNECTIONS
@@ -77,7 +87,8 @@ class _Server(ThreadingMixIn, TCPServer):
         self.is_local = ip_address(str(address[0])).is_loopback
         self._lock = Lock()
         self._threads_by_connection: dict[socket.socket, Thread] = {}
-        super().__init__((str(address[0]), port), partial(Handler, answer=answer, is_local=self.is_local))
+        names = (*LOCAL_NAMES, host.lower(), str(address[0])) if self.is_local else None
+        super().__init__((str(address[0]), port), partial(Handler, answer=answer, names=names))
 
     def verify_request(self, request: Any, client_address: Any) -> bool:
         """Refuse a connection beyond the bound."""

@@ -33,7 +33,8 @@ class LiveView:
         now_ns: the monotonic clock.
 
     Raises:
-        SinkError: the address is taken, or is none of this machine's.
+        AddressError: the address is none of this machine's, or not yet.
+        SinkError: the address is taken, or cannot be listened on for another reason.
     """
 
     def __init__(

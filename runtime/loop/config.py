@@ -20,8 +20,9 @@ class LoopConfig(StrictModel):
     """Wait before the first restart of an engine or source; it doubles each time, up to `max_backoff_s`."""
     max_backoff_s: PositiveFloat = 5.0
     """Longest wait."""
-    stop_ms: PositiveInt = 5000
-    """Longest wait at the end for the source and the sinks to finish; what takes longer is left behind and named."""
+    stop_ms: PositiveInt = 6000
+    """Longest wait at the end for the source and the sinks to finish; what takes longer is left behind and named. More
+    than a stream's `source.timeout_s`, less than `supervisor.stop_s`."""
     cpus: tuple[NonNegativeInt, ...] | None = None
     """Processors the whole process may use; None leaves that to the system."""
     priority: int | None = Field(default=None, ge=1, le=99)

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from threading import Thread
 from time import monotonic, monotonic_ns
 
+from runtime.ending import leave_behind
 from runtime.errors import SinkError, SourceError
 from runtime.health.monitor import Monitor
 from runtime.loop.config import LoopConfig
@@ -162,7 +163,9 @@ class Loop:
         self._watchdog.close()
         for thread in self._threads:
             _join(thread, until_s)
-        return [thread for thread in self._threads if thread.is_alive()]
+        hung: list[Thread] = [thread for thread in self._threads if thread.is_alive()]
+        leave_behind(*hung)
+        return hung
 
 
 def _join(thread: Thread, until_s: float) -> None:

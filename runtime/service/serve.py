@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from runtime.command import say
 from runtime.config import StrictModel
-from runtime.errors import BundleError, ConfigError, SinkError
+from runtime.errors import AddressError, BundleError, ConfigError, DiskFullError, SinkError
 from runtime.loop.process import prepare_process
 from runtime.service.claims import claimed_folders
 from runtime.service.cold_start import ColdStart
@@ -87,7 +87,8 @@ def _serve(
         with on_stop_signals(loop.stop):
             ready()
             counters = loop.run()
-    say(history.summary(counters))
+        # Before the bundle is closed, which may take longer than whoever stops this process waits.
+        say(history.summary(counters))
     figures = {"bundle": str(config.bundle), "bundle_id": served.bundle_id, **history.figures(counters)}
     return {**figures, "cold_start_s": start.stages_s()}
 
@@ -109,6 +110,9 @@ def _open_consumers(config: RuntimeConfig, served: "Served", monitor: "Monitor")
 
     try:
         return open_consumers(config, served, monitor)
+    except (DiskFullError, AddressError):
+        # Somebody makes room, and a network comes up: starting again may help.
+        raise
     except SinkError as error:
         # A port, a ring or a file that another process has: it would have it at the next attempt too.
         raise ConfigError(str(error)) from error

@@ -44,6 +44,7 @@ class VideoSinkConfig(_Watched):
 
     kind: Literal["video"] = "video"
     path: Path
+    """Where there is one from an earlier start, this one is called NAME.2.mp4 and so on."""
     rate_hz: PositiveFloat = 10.0
 
     @field_validator("path")

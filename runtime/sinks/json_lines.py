@@ -29,7 +29,7 @@ class JsonLinesSink:
 
     Raises:
         ConfigError: the folder cannot be written, or the path is a folder.
-        SinkError: the file cannot be opened.
+        SinkError: the file cannot be opened, or another process writes it.
     """
 
     def __init__(self, path: Path, max_bytes: int, classes: Sequence[ClassInfo]) -> None:

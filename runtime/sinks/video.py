@@ -19,7 +19,7 @@ class VideoSink:
 
     Args:
         path: the video, which appears when the sink is closed; until then, and after a crash, it is what `VideoWriter`
-            calls the part.
+            calls the part. A process that is started again adds a video, under the next number, and replaces none.
         rate_hz: pictures a second when it is played.
         classes: the manifest's.
         opacity: share of the class colour, 0 to 1.
@@ -38,7 +38,7 @@ class VideoSink:
     def write(self, result: Result) -> None:
         """Append the overlay; see `Sink.write`."""
         if self._writer is None:
-            self._writer = VideoWriter(self._path, self._rate)
+            self._writer = VideoWriter(self._path, self._rate, is_numbered=True)
         self._writer.append(overlay(result.frame, result.labels, self._classes, self._opacity))
 
     def tell(self, status: Status) -> None:

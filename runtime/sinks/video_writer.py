@@ -1,6 +1,7 @@
 """A video that is kept up to its last seconds when the power goes, or the disk is full for a while."""
 
 from fractions import Fraction
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 
 from runtime.errors import SinkError
 from runtime.pyav import import_av, reason_of
-from runtime.sinks.disk import append_whole, writing_to
+from runtime.sinks.disk import append_whole, open_alone, writing_to
 
 __all__ = ["VideoWriter"]
 
@@ -25,23 +26,25 @@ ENCODER = {"preset": "veryfast", "tune": "zerolatency", "sc_threshold": "0"}
 class VideoWriter:
     """Writes an MP4 (H.264) fragment by fragment, each of two seconds and safe on the disk once it is written.
 
-    While it is written it is called NAME.part.mp4; what an earlier process left there is kept as NAME.interrupted.mp4.
+    While it is written it is called NAME.part.mp4; what an earlier process left there is kept as NAME.interrupted.mp4,
+    and where that is taken as NAME.interrupted.2.mp4 and so on.
 
     Args:
-        path: the finished video, in an existing folder; replaced where it exists.
+        path: the finished video, in an existing folder.
         rate: pictures a second.
+        is_numbered: where there is a video at `path`, call this one NAME.2.mp4 and so on instead of replacing it.
 
     Raises:
         MissingPackageError: PyAV is not installed.
-        SinkError: the file cannot be opened.
+        SinkError: the file cannot be opened, or another process writes it.
     """
 
-    def __init__(self, path: Path, rate: Fraction) -> None:
+    def __init__(self, path: Path, rate: Fraction, *, is_numbered: bool = False) -> None:
         self._av = import_av()
         self._path, self._part = path, path.with_name(f"{path.stem}.part{path.suffix}")
+        self._is_numbered = is_numbered
         with writing_to(path.parent):
-            if self._part.exists():
-                self._part.replace(path.with_name(f"{path.stem}.interrupted{path.suffix}"))
+            _keep_interrupted(self._part, path.with_name(f"{path.stem}.interrupted{path.suffix}"))
             self._file = _WholePieces(self._part)
         self._container = self._av.open(self._file, "w", format="mp4", options=FORMAT)
         self._stream = self._container.add_stream("libx264", rate=rate, options=ENCODER)
@@ -77,7 +80,7 @@ class VideoWriter:
             self._container.close()
             with writing_to(self._path.parent):
                 self._file.keep()
-                self._part.replace(self._path)
+                self._part.replace(_free(self._path) if self._is_numbered else self._path)
         finally:
             self._file.close()
 
@@ -96,11 +99,25 @@ class VideoWriter:
             self._file.keep()
 
 
+def _keep_interrupted(part: Path, kept: Path) -> None:
+    """Give what an earlier process left half-written a name of its own."""
+    if part.exists():
+        # That process may live.
+        with open_alone(part):
+            part.replace(_free(kept))
+
+
+def _free(path: Path) -> Path:
+    """The path or, where that is taken, the first of NAME.2.mp4, NAME.3.mp4 and so on that is not."""
+    numbered = (path.with_name(f"{path.stem}.{number}{path.suffix}") for number in count(2))
+    return path if not path.exists() else next(name for name in numbered if not name.exists())
+
+
 class _WholePieces:
     """What FFmpeg writes into: collects a piece in memory, and appends it to a file whole or not at all."""
 
     def __init__(self, path: Path) -> None:
-        self._file = path.open("ab", buffering=0)
+        self._file = open_alone(path)
         self._piece = bytearray()
         self._header: bytes | None = None
         self._is_begun = False

@@ -54,7 +54,7 @@ def open_camera(config: CameraConfig, frame_hw: tuple[int, int]) -> "CameraSourc
             f"camera {config.device} gives {codec.width}x{codec.height}; expected the bundle's "
             f"{options['video_size']}; choose another pixel_format, or export the bundle for a size that it has"
         )
-    return CameraSource(container, config.device, opened_ns)
+    return CameraSource(container, config.device, opened_ns, config.timeout_s)
 
 
 def v4l2_options(config: CameraConfig, frame_hw: tuple[int, int]) -> Mapping[str, str]:
@@ -82,14 +82,26 @@ class CameraSource:
         container: an opened `av.container.InputContainer` that does not block; closed with this source.
         device: what messages call it.
         opened_ns: before it was opened, on the monotonic clock.
+        timeout_s: longest time without a frame. A device that was reset, or whose driver hangs, may say nothing for
+            ever, and only opening it anew helps.
         now_ns: the monotonic clock.
     """
 
     is_finished = False
 
-    def __init__(self, container: Any, device: str, opened_ns: int, now_ns: Callable[[], int] = monotonic_ns) -> None:
+    def __init__(
+        self,
+        container: Any,
+        device: str,
+        opened_ns: int,
+        timeout_s: float,
+        now_ns: Callable[[], int] = monotonic_ns,
+    ) -> None:
         self._av = import_av()
         self._container, self._device, self._opened_ns, self._now_ns = container, device, opened_ns, now_ns
+        self._timeout_ns = round(timeout_s * SECOND_NS)
+        # Opening a camera may itself take seconds.
+        self._heard_ns = now_ns()
         self._codec = container.streams.video[0].codec_context
         self._converter = Converter()
         self._closing = Event()
@@ -105,7 +117,10 @@ class CameraSource:
                 packet = None if self._closing.is_set() else self._newest()
                 if packet is not None:
                     return self._decode(packet, into)
-            if self._now_ns() >= end_ns or self._closing.wait(POLL_S):
+            now_ns = self._now_ns()
+            if now_ns - self._heard_ns >= self._timeout_ns:
+                raise self._lost(f"it gave no frame for {self._timeout_ns / SECOND_NS:g} s")
+            if now_ns >= end_ns or self._closing.wait(POLL_S):
                 break
         return None
 
@@ -132,6 +147,7 @@ class CameraSource:
         if packet.pts is None:
             raise self._lost("its stream ended")
         self._num_packets += 1
+        self._heard_ns = self._now_ns()
         # The packet lies in the driver's memory, which is gone when the device is closed: only a copy may be kept.
         copy = self._av.Packet(packet.size)
         copy.update(packet)

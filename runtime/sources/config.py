@@ -32,7 +32,8 @@ class VideoConfig(StrictModel):
     is_repeated: bool = False
     """Start a file again after the last frame, without end."""
     timeout_s: PositiveFloat = 5.0
-    """Longest time without data of a stream, after which it is lost and opened again."""
+    """Longest time without data of a stream, after which it is lost and opened again. A stop can take as long, so that
+    this must be less than `loop.stop_ms`."""
     options: Mapping[str, str] = Field(default_factory=dict)
     """FFmpeg's options for a stream, by name, for example {rtsp_transport: udp}."""
 
@@ -63,6 +64,17 @@ class CameraConfig(StrictModel):
     rate_hz: PositiveFloat = 30.0
     pixel_format: str = "mjpeg"
     """What the camera is asked for, by FFmpeg's name, for example mjpeg or yuyv422; not one that is coded over time."""
+    timeout_s: PositiveFloat = 5.0
+    """Longest time without a frame, after which the camera is lost and opened again."""
+
+    @model_validator(mode="after")
+    def _waits_for_a_frame(self) -> "CameraConfig":
+        if self.timeout_s * self.rate_hz <= 1:
+            raise ValueError(
+                f"timeout_s={self.timeout_s:g} is over before a frame is due at rate_hz={self.rate_hz:g}; give it more "
+                f"than {1 / self.rate_hz:g}"
+            )
+        return self
 
 
 class RingSourceConfig(StrictModel):

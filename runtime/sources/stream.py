@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from runtime.command import say
 from runtime.errors import FrameError, SourceError
 from runtime.loop.mailbox import Mailbox
 from runtime.pyav import Converter, import_av, reason_of
@@ -62,7 +63,7 @@ class StreamSource:
             self._container.close()
             raise SourceError(f"stream {self._address} holds no pictures; give another address")
         self._converter = Converter()
-        self._clock = ArrivalClock()
+        self._clock = ArrivalClock(lambda text: say(f"stream {self._address}: {text}"))
         self._newest: Mailbox[_Arrived] = Mailbox()
         self._closing = Event()
         self._num_pictures = 0

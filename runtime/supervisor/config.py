@@ -23,4 +23,4 @@ class SupervisorConfig(StrictModel):
     max_backoff_s: PositiveFloat = 30.0
     """Longest wait."""
     stop_s: PositiveFloat = 10.0
-    """Time to end after SIGTERM, before SIGKILL."""
+    """Time to end after SIGTERM, before SIGKILL; more than `loop.stop_ms`."""

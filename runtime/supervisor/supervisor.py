@@ -116,6 +116,5 @@ class Supervisor:
 
     def _require_good_end(self, status: int) -> None:
         if status not in ENDED_AS_ASKED:
-            raise LoopProcessError(
-                f"the loop's process {ending(status)} when it was stopped; files that it had not finished are missing"
-            )
+            what_now = "files that it had not finished are missing" if status < 0 else "what it told is above"
+            raise LoopProcessError(f"the loop's process {ending(status)} when it was stopped; {what_now}")

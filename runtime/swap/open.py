@@ -23,4 +23,6 @@ def open_served(config: RuntimeConfig, monitor: Monitor) -> Served:
         raise ConfigError("runtime.bundle is missing: name the folder that `python -m export` wrote")
     if swap is None:
         return Served(lambda: Segmenter.open(bundle, config))
-    return SwappingServed(bundle, Store(swap.state, config, Segmenter.open), monitor, swap)
+    # Half of what the loop leaves of the time after which a process that was asked to end is killed.
+    end_s = (config.supervisor.stop_s - config.loop.stop_ms / 1e3) / 2
+    return SwappingServed(bundle, Store(swap.state, config, Segmenter.open), monitor, swap, end_s=end_s)

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from runtime.bundle.known import KnownBundles
 from runtime.bundle.opening import bundle_id_of
+from runtime.errors import BackendError, IapcError
 from runtime.health.reasons import Health
 from runtime.segmenter import Segmentation, Segmenter
 
@@ -50,13 +51,30 @@ class Served:
         """Between two frames: the moment at which another bundle may take the place of this one; here none does."""
 
     def restart(self) -> None:
-        """Close the engine and open it again.
+        """Close the engine and open it again, for the same bundle.
 
         Raises:
-            IapcError: as `Segmenter.open`; the old engine is closed all the same.
+            BackendError: it does not open, its bundle was replaced or damaged meanwhile; the old engine is closed all
+                the same.
         """
         self._segmenter.close()
-        self._segmenter = self._open_segmenter()
+        try:
+            segmenter = self._open_segmenter()
+        except BackendError:
+            raise
+        except IapcError as error:
+            # Whoever replaces a bundle may be in the middle of it: the loop tries again, as after any failure.
+            raise BackendError(f"the engine cannot be opened again: {error}") from error
+        found = bundle_id_of(segmenter.manifest)
+        if found != self.bundle_id:
+            segmenter.close()
+            # Results name the bundle, and whoever reads them took its classes and frame size from it.
+            raise BackendError(
+                f"the bundle was replaced while it served: its engine has to be opened again, and {found[:12]} is "
+                f"there instead of {self.bundle_id[:12]}; restart the service to take the new one, or set "
+                "runtime.swap, with which it takes over without a stop"
+            )
+        self._segmenter = segmenter
 
     def close(self) -> None:
         """Give back the engine's memory; may be repeated."""

@@ -12,6 +12,7 @@ import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from threading import RLock
 
 from runtime.bundle.manifest import MANIFEST_NAME, Manifest
 from runtime.bundle.opening import verified_path
@@ -33,7 +34,7 @@ OURS = re.compile(rf"[0-9a-f]{{64}}|{INCOMING_NAME}|\.state-.*\.json")
 
 
 class Store:
-    """The folder of one process.
+    """The folder of one process; its record may be changed by any thread.
 
     Args:
         folder: created where needed.
@@ -54,6 +55,8 @@ class Store:
         self._engine, self._open_segmenter = EngineChoice(config), open_segmenter
         self.public_key = config.public_key
         self.record, self.damage = read_record(folder / RECORD_NAME)
+        self._changing = RLock()
+        self._is_trying = False
 
     def open(self, bundle_id: str) -> Segmenter:
         """Open the copy of a bundle.
@@ -107,18 +110,28 @@ class Store:
             )
             self.refuse(bundle_id, why)
             raise BundleError(why)
-        self._write(trial=Trial(bundle_id=bundle_id, num_attempts=num_before + 1))
+        with self._changing:
+            self._write(trial=Trial(bundle_id=bundle_id, num_attempts=num_before + 1))
+            self._is_trying = True
 
     def end_trial(self) -> None:
         """Its end was not that of the process."""
         self._write(trial=None)
 
     def interrupt_trial(self) -> None:
-        """The process ends in good order in the middle of a trial, which does not count."""
-        trial = self.record.trial
-        if trial is not None:
-            num_before = trial.num_attempts - 1
-            self._write(trial=trial.model_copy(update={"num_attempts": num_before}) if num_before else None)
+        """The process ends in good order; where it does in the middle of a trial, that does not count.
+
+        May be repeated. A trial that ended with the process before this one counts all the same.
+
+        Raises:
+            OSError: the record cannot be written.
+        """
+        with self._changing:
+            trial = self.record.trial
+            if trial is not None and self._is_trying:
+                num_before = trial.num_attempts - 1
+                self._write(trial=trial.model_copy(update={"num_attempts": num_before}) if num_before else None)
+            self._is_trying = False
 
     def promote(self, bundle_id: str) -> None:
         """From here on this is the good one."""
@@ -140,16 +153,19 @@ class Store:
         Raises:
             OSError: one cannot be deleted.
         """
-        kept = {self.record.good, *in_use}
-        for path in list(self._folder.iterdir()):
-            if OURS.fullmatch(path.name) and path.name not in kept:
-                _remove(path)
+        # A record that another thread is just writing looks like one that a power cut left.
+        with self._changing:
+            kept = {self.record.good, *in_use}
+            for path in list(self._folder.iterdir()):
+                if OURS.fullmatch(path.name) and path.name not in kept:
+                    _remove(path)
 
     def _write(self, **changed: object) -> None:
-        record = Record.model_validate({**dict(self.record), **changed})
-        write_record(self._folder / RECORD_NAME, record)
-        _sync(self._folder)
-        self.record = record
+        with self._changing:
+            record = Record.model_validate({**dict(self.record), **changed})
+            write_record(self._folder / RECORD_NAME, record)
+            _sync(self._folder)
+            self.record = record
 
 
 def _copy(path: Path, to: Path) -> None:

@@ -16,10 +16,11 @@ from threading import Event, Thread
 from runtime.bundle.manifest import Manifest
 from runtime.bundle.opening import bundle_id_of, read_manifest
 from runtime.command import say
+from runtime.ending import leave_behind
 from runtime.errors import BundleError, IapcError
 from runtime.health.monitor import Monitor
 from runtime.health.reasons import Reason
-from runtime.swap.background import background
+from runtime.swap.background import background, can_give_way
 from runtime.swap.config import SwapConfig
 from runtime.swap.handover import Handover, Opened
 from runtime.swap.served import Served
@@ -40,6 +41,7 @@ class Successor(Thread):
         handover: to and from the loop's thread.
         monitor: hears of bundles that are refused.
         config: what a bundle must prove.
+        end_s: longest that `end` waits.
     """
 
     def __init__(
@@ -51,10 +53,11 @@ class Successor(Thread):
         *,
         monitor: Monitor,
         config: SwapConfig,
+        end_s: float,
     ) -> None:
         super().__init__(name="swap", daemon=True)
         self._bundle, self._store, self._served, self._handover = bundle, store, served, handover
-        self._monitor, self._config = monitor, config
+        self._monitor, self._config, self._end_s = monitor, config, end_s
         self._watch = Watch(bundle, config.settle_s)
         self._stopping = Event()
         self.error: BaseException | None = None
@@ -62,19 +65,31 @@ class Successor(Thread):
     def run(self) -> None:
         """See the module."""
         try:
+            if not can_give_way():
+                say(
+                    "swap: this process may not lower the priority of a thread and raise it again, so that opening a "
+                    "new bundle slows the loop; allow it (systemd: LimitNICE=20; else RLIMIT_NICE of 20)"
+                )
             self._tidy()
             while not self._stopping.is_set():
                 self._look()
                 self._stopping.wait(self._config.check_s)
-            self._note(self._store.interrupt_trial)
         except BaseException as error:  # raised by the loop's thread
             self.error = error
 
     def end(self) -> None:
-        """Stop, which waits for a bundle that is just being opened; may be repeated."""
+        """Stop; a bundle that is just being opened is waited for no longer than `end_s`. May be repeated.
+
+        Opening one can take minutes, building its engine among them, and nothing can interrupt that. Whoever waits for
+        the end of the process would kill it, and the bundle would be taken for what ended it: so that is noted first.
+        """
         self._stopping.set()
         self._handover.end()
-        self.join()
+        self._note(self._store.interrupt_trial)
+        self.join(self._end_s)
+        if self.is_alive():
+            leave_behind(self)
+            say("swap: a bundle is still being opened for its trial, and is left behind; the next start tries it again")
 
     def _look(self) -> None:
         sighting = self._watch.news()
@@ -114,6 +129,10 @@ class Successor(Thread):
         try:
             require_same_outputs(self._served.manifest, manifest)
             self._store.begin_trial(bundle_id, self._config.max_attempts)
+            if self._stopping.is_set():
+                # `end` may have looked before.
+                self._store.interrupt_trial()
+                return
             passed = stand_trial(lambda: self._store.open(bundle_id), self._handover, self._config, self._stopping)
         except (IapcError, OSError) as error:
             self._refuse(f"bundle {_short(bundle_id)} is not taken over: {error}")

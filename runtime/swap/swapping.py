@@ -32,19 +32,20 @@ class SwappingServed(Served):
         store: keeps their copies, and opens them.
         monitor: hears of bundles that are refused, and of one that takes over.
         config: what they must prove.
+        end_s: longest that `close` waits for a bundle that is just being opened.
 
     Raises:
         IapcError: there is no good copy and the bundle cannot be served; as `Segmenter.open`.
     """
 
-    def __init__(self, bundle: Path, store: Store, monitor: Monitor, config: SwapConfig) -> None:
+    def __init__(self, bundle: Path, store: Store, monitor: Monitor, config: SwapConfig, *, end_s: float) -> None:
         super().__init__(lambda: open_first(bundle, store))
         self._store, self._monitor, self._num_probation_frames = store, monitor, config.num_probation_frames
         self._serve(Opened(self._segmenter, self.bundle_id))
         self._probation: Probation | None = None
         self._previous: Opened | None = None
         self._handover = Handover()
-        self._successor = Successor(bundle, store, self, self._handover, monitor=monitor, config=config)
+        self._successor = Successor(bundle, store, self, self._handover, monitor=monitor, config=config, end_s=end_s)
         self._successor.start()
 
     def segment(self, frame: NDArray[np.uint8]) -> Segmentation:
@@ -91,7 +92,7 @@ class SwappingServed(Served):
         """Open the engine again, or, during probation, bring back the old bundle, whose engine is open.
 
         Raises:
-            IapcError: as `Segmenter.open`.
+            BackendError: as `Served.restart`.
         """
         if self._probation is None:
             super().restart()
@@ -99,7 +100,7 @@ class SwappingServed(Served):
             self._roll_back(self._probation.failure or "its outputs could not be used")
 
     def close(self) -> None:
-        """End the thread, as soon as a bundle that is just being opened is open, and give back all memory."""
+        """End the thread, and give back all memory but that of a bundle that is being opened and takes too long."""
         self._successor.end()
         offered = self._handover.take()
         for opened in (offered, self._previous):

@@ -83,6 +83,15 @@ def test_config_cannot_be_changed_after_loading() -> None:
             "runtime: {source: {kind: folder, path: drive}, harvest: {folder: drive}}",
             "section runtime: drive lies inside the source",
         ),
+        (
+            "runtime: {source: {kind: video, path: 'rtsp://camera', timeout_s: 6}}",
+            r"source\.timeout_s=6 is no less than loop\.stop_ms=6000: .*; lower the one, or raise the other, which "
+            r"supervisor\.stop_s=10 has to exceed",
+        ),
+        (
+            "runtime: {loop: {stop_ms: 10000}}",
+            r"loop\.stop_ms=10000 is no less than supervisor\.stop_s=10, .*; lower the one or raise the other",
+        ),
         ("runtime: [1]", r"section runtime: expected a mapping of keys to values, got \[1\]"),
         ("just text", "expected a mapping with sections"),
         ("a: [", r"run\.yaml cannot be read"),
@@ -105,6 +114,34 @@ def test_mistake_in_the_file_is_named_with_the_nearest_name(tmp_path: Path, text
 def test_mistake_in_an_override_is_named(tmp_path: Path, override: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         load(tmp_path, "runtime: {overlay_opacity: 0.25}", override)
+
+
+def test_stream_with_the_default_times_can_stop_in_time_and_a_file_waits_for_nobody(tmp_path: Path) -> None:
+    load(tmp_path, "runtime: {source: {kind: video, path: 'rtsp://camera'}}")
+    load(tmp_path, "runtime: {source: {kind: video, path: drive.mp4, timeout_s: 60}}")
+
+
+def test_group_that_is_given_twice_is_refused_with_its_lines(tmp_path: Path) -> None:
+    text = "runtime:\n  loop: {deadline_ms: 50}\n  overlay_opacity: 0.5\n  'loop': {heartbeat_ms: 50}\n"
+    with pytest.raises(
+        ConfigError, match=r"run\.yaml cannot be read: line 4 gives the key 'loop' again, which line 2 has"
+    ):
+        load(tmp_path, text)
+    with pytest.raises(ConfigError, match=r"the value is not YAML: line 1 gives the key 'threads' again"):
+        load(tmp_path, "runtime: {}", "backend={provider: cpu, threads: 1, threads: 2}")
+    # The same name in two groups is two keys.
+    load(tmp_path, "training: {runtime: 1}\nruntime: {loop: {max_restarts: 1}, supervisor: {max_restarts: 1}}")
+
+
+def test_merged_keys_may_be_replaced(tmp_path: Path) -> None:
+    text = """
+training:
+  inner: {loop: &first {deadline_ms: 50, heartbeat_ms: 20}}
+  again: {loop: &second {<<: *first, deadline_ms: 60}}
+runtime: {loop: {<<: *second, heartbeat_ms: 30}}
+"""
+    config = load(tmp_path, text)
+    assert (config.loop.deadline_ms, config.loop.heartbeat_ms) == (60, 30)
 
 
 def test_name_without_neighbour_lists_all() -> None:

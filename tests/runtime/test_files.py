@@ -1,11 +1,13 @@
+import errno
 import hashlib
 import json
 import math
+import os
 from pathlib import Path
 
 import pytest
 
-from runtime.errors import ConfigError
+from runtime.errors import ConfigError, DiskFullError
 from runtime.files import replacing, sha256_of, writable_folder, write_json
 
 
@@ -51,6 +53,15 @@ def test_writable_folder_is_created_and_left_empty(tmp_path: Path) -> None:
     folder = writable_folder(tmp_path / "runs" / "streets")
     assert folder.is_dir()
     assert list(folder.iterdir()) == []
+
+
+def test_full_disk_is_no_wrong_setting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("os.mkdir", refuse)
+    with pytest.raises(DiskFullError, match=r"runs is full \(No space left on device\); delete or move"):
+        writable_folder(tmp_path / "runs")
 
 
 def test_folder_below_a_file_is_refused(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import pytest
 from runtime.errors import ConfigError, LoopProcessError
 from runtime.health.reasons import Reason, state_of
 from runtime.supervisor.config import SupervisorConfig
+from runtime.swap.background import NICENESS
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/operations.md").read_text()
@@ -40,6 +41,12 @@ def test_unit_gives_the_supervisor_the_time_it_takes_by_default() -> None:
     assert float(setting("TimeoutStopSec")) > config.stop_s
     assert setting("RestartPreventExitStatus") == f"{ConfigError.exit_status} {LoopProcessError.exit_status}"
     assert setting("Type") == "notify"
+
+
+def test_unit_lets_a_thread_raise_the_priority_that_it_lowered() -> None:
+    # RLIMIT_NICE counts from nice 20 down: a limit of 20 allows nice 0, which is where the service starts.
+    assert int(setting("LimitNICE")) == 20
+    assert 0 < NICENESS < 20
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd is not installed")

@@ -188,6 +188,30 @@ def test_full_disk_is_told_and_leaves_nothing_half_done(vehicle: Vehicle, monkey
     assert [path.name for path in vehicle.frames] == ["00000001.png", "00000002.png"]
 
 
+def test_full_disk_at_the_start_is_told_at_each_look_until_there_is_room(
+    vehicle: Vehicle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patched:
+        patched.setattr("os.fsync", refuse)
+        harvest = vehicle.start()
+        for seed in range(2):
+            with pytest.raises(DiskFullError, match=r"harvest.* is full"):
+                vehicle.show(harvest, noise(seed))
+    vehicle.show(harvest, noise(2))
+    assert [path.name for path in vehicle.frames] == ["00000001.png"]
+    assert (vehicle.folder / "run.yaml").is_file()
+
+
+def test_start_that_changes_nothing_writes_nothing(vehicle: Vehicle, monkeypatch: pytest.MonkeyPatch) -> None:
+    vehicle.start()
+    monkeypatch.setattr("runtime.harvest.harvest.write_text", None)
+    vehicle.show(vehicle.start(), noise(0))
+    assert len(vehicle.frames) == 1
+
+
 def test_frame_larger_than_the_budget_is_told(vehicle: Vehicle) -> None:
     with pytest.raises(SinkError, match=r"a frame takes \d+ bytes, and runtime\.harvest\.max_bytes=1000 has room for"):
         vehicle.show(vehicle.start(max_bytes=1000), noise(0))

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from runtime.bundle.manifest import Manifest
-from runtime.errors import SinkError
+from runtime.errors import AddressError, SinkError
 from runtime.live import server
 from runtime.live.config import LiveConfig
 from runtime.live.view import LiveView
@@ -84,9 +84,30 @@ def test_a_taken_port_is_told_with_what_to_change(view: LiveView, manifest: Mani
         LiveView(LiveConfig(port=port), manifest, 0.5)
 
 
-def test_a_name_that_nobody_has_is_told(manifest: Manifest) -> None:
-    with pytest.raises(SinkError, match=r"no-such-host\.invalid"):
-        LiveView(LiveConfig(host="no-such-host.invalid", port=0), manifest, 0.5)
+@pytest.mark.parametrize("host", ["no-such-host.invalid", f"{'a' * 70}.example"])
+def test_a_name_that_nobody_has_is_told(manifest: Manifest, host: str) -> None:
+    with pytest.raises(SinkError, match=rf"{host} port 0 .*choose another"):
+        LiveView(LiveConfig(host=host, port=0), manifest, 0.5)
+
+
+def test_an_address_that_is_not_up_yet_is_told_from_one_that_is_taken(manifest: Manifest) -> None:
+    # Set aside for examples (RFC 5737): no machine has it.
+    with pytest.raises(AddressError, match=r"cannot listen on 192\.0\.2\.1 port 0"):
+        LiveView(LiveConfig(host="192.0.2.1", port=0), manifest, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("host", "given"), [("127.0.0.2", "127.0.0.2"), ("LocalHost", "localhost"), ("127.0.0.2", "localhost")]
+)
+def test_the_address_that_it_serves_on_is_answered(manifest: Manifest, host: str, given: str) -> None:
+    view = LiveView(LiveConfig(host=host, port=0), manifest, 0.5)
+    try:
+        parts = urlsplit(view.url)
+        with socket.create_connection((parts.hostname, parts.port), timeout=30) as connection:
+            connection.sendall(f"GET /status.json HTTP/1.1\r\nHost: {given}\r\nConnection: close\r\n\r\n".encode())
+            assert connection.recv(16).startswith(b"HTTP/1.1 200")
+    finally:
+        view.close()
 
 
 def test_serving_others_is_warned_of_and_answers_by_any_name(

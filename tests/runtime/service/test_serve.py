@@ -1,5 +1,6 @@
 """`python -m runtime serve` as a whole: real processes, a folder of frames, and what its files say afterwards."""
 
+import errno
 import json
 import os
 import re
@@ -17,13 +18,16 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from runtime.errors import AddressError, ConfigError, DiskFullError
 from runtime.files import sha256_of
 from runtime.health.monitor import Monitor
 from runtime.images import write_png
+from runtime.live.config import LiveConfig
 from runtime.segmenter import Segmentation
 from runtime.service.serve import serve
 from runtime.settings import RuntimeConfig
 from runtime.sinks.config import JsonLinesConfig
+from runtime.sinks.disk import open_alone
 from runtime.sources.config import FolderConfig
 from runtime.swap.open import open_served
 from runtime.swap.served import Served
@@ -255,6 +259,46 @@ def test_port_that_another_process_has_is_not_tried_again(start: Start) -> None:
     assert status == 2, served.told
     assert "choose another runtime.live.port" in served.told
     assert "restart" not in served.told
+
+
+def test_full_disk_and_an_address_that_is_not_up_yet_are_tried_again(
+    bundle: Path, drive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    given = RuntimeConfig(bundle=bundle, source=FolderConfig(path=drive), live=None, drift=None)
+    # Set aside for examples (RFC 5737): no machine has it.
+    with pytest.raises(AddressError) as unreachable:
+        serve(given.model_copy(update={"live": LiveConfig(host="192.0.2.1", port=0)}))
+    monkeypatch.setattr("runtime.sinks.rotating.open_alone", refuse)
+    with pytest.raises(DiskFullError) as full:
+        serve(given.model_copy(update={"sinks": (JsonLinesConfig(path=tmp_path / "results.jsonl"),)}))
+    assert (unreachable.value.exit_status, full.value.exit_status) == (1, 1)
+
+
+def test_summary_does_not_wait_for_a_bundle_that_closes_slowly(
+    bundle: Path, drive: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events: list[str] = []
+    close = Served.close
+
+    def closing(served: Served) -> None:
+        events.append("closed")
+        close(served)
+
+    monkeypatch.setattr("runtime.service.serve.say", events.append)
+    monkeypatch.setattr(Served, "close", closing)
+    serve(RuntimeConfig(bundle=bundle, source=FolderConfig(path=drive, rate_hz=500), live=None, drift=None))
+    assert events[-2].startswith("stopped after 20 frames")
+    assert events[-1] == "closed"
+
+
+def test_file_that_another_process_writes_is_a_wrong_setting(bundle: Path, drive: Path, tmp_path: Path) -> None:
+    path = tmp_path / "results.jsonl"
+    source, sinks = FolderConfig(path=drive), (JsonLinesConfig(path=path),)
+    with open_alone(path), pytest.raises(ConfigError, match=r"results\.jsonl is being written by another process"):
+        serve(RuntimeConfig(bundle=bundle, source=source, sinks=sinks, live=None, drift=None))
 
 
 def test_loop_that_cannot_start_is_given_up(start: Start, bundle: Path) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from runtime.errors import DiskFullError
+from runtime.errors import DiskFullError, SinkError
 from runtime.health.reasons import OK, Health, Reason
 from runtime.labels import ClassInfo
 from runtime.result import Counters, Result, Status
@@ -115,6 +115,30 @@ def test_line_that_a_power_cut_left_unfinished_spoils_no_other(
     texts = path.read_text().splitlines()
     assert texts[:2] == ['{"kind": "result"}', '{"kind": "re']
     assert json.loads(texts[2])["frame_id"] == 0
+
+
+def test_line_left_unfinished_keeps_no_full_disk_from_serving(
+    path: Path, classes: tuple[ClassInfo, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path.parent.mkdir()
+    path.write_text('{"kind": "re')
+    monkeypatch.setattr("os.write", None)
+    JsonLinesSink(path, 1_000_000, classes).close()
+    assert path.read_text() == '{"kind": "re'
+
+
+def test_file_that_is_being_written_is_refused_until_that_ends(
+    path: Path, classes: tuple[ClassInfo, ...], make_result: MakeResult
+) -> None:
+    sink = JsonLinesSink(path, 2000, classes)
+    for frame_id in range(8):
+        with pytest.raises(SinkError, match=r"results\.jsonl is being written by another process; stop that, or name"):
+            JsonLinesSink(path, 2000, classes)
+        # It is begun anew on the way.
+        sink.write(make_result(frame_id))
+    assert path.with_name("results.jsonl.1").exists()
+    sink.close()
+    JsonLinesSink(path, 2000, classes).close()
 
 
 def test_full_disk_is_told_and_the_next_result_is_tried(

@@ -102,3 +102,28 @@ def test_part_of_an_earlier_crash_is_kept_under_another_name(tmp_path: Path) -> 
     writer.close()
     assert names_in(tmp_path) == ["drive.interrupted.mp4", "drive.mp4"]
     assert (tmp_path / "drive.interrupted.mp4").read_bytes() == b"earlier"
+
+
+def test_no_start_of_the_service_costs_a_video_of_an_earlier_one(
+    tmp_path: Path, classes: tuple[ClassInfo, ...], make_result: MakeResult
+) -> None:
+    for start in range(3):
+        (tmp_path / "drive.part.mp4").write_bytes(b"crash %d" % start)
+        sink = VideoSink(tmp_path / "drive.mp4", 10.0, classes, opacity=1.0)
+        for frame_id in range(start + 1):
+            sink.write(make_result(frame_id))
+        sink.close()
+    assert [len(pictures_in(tmp_path / name)) for name in ("drive.mp4", "drive.2.mp4", "drive.3.mp4")] == [1, 2, 3]
+    crashes = [tmp_path / f"drive.interrupted{number}.mp4" for number in ("", ".2", ".3")]
+    assert [path.read_bytes() for path in crashes] == [b"crash 0", b"crash 1", b"crash 2"]
+    assert len(names_in(tmp_path)) == 6
+
+
+def test_video_that_is_being_written_is_left_alone(tmp_path: Path) -> None:
+    writer = VideoWriter(tmp_path / "drive.mp4", Fraction(5))
+    writer.append(plain(0))
+    with pytest.raises(SinkError, match=r"drive\.part\.mp4 is being written by another process"):
+        VideoWriter(tmp_path / "drive.mp4", Fraction(5))
+    writer.close()
+    assert len(pictures_in(tmp_path / "drive.mp4")) == 1
+    assert names_in(tmp_path) == ["drive.mp4"]

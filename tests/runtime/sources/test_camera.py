@@ -85,7 +85,7 @@ def captured_us(index: int) -> int:
 
 @pytest.fixture
 def camera(device: Device, clock: Clock) -> CameraSource:
-    return CameraSource(device, "/dev/video0", OPENED_NS, now_ns=clock)
+    return CameraSource(device, "/dev/video0", OPENED_NS, 5.0, now_ns=clock)
 
 
 def test_frame_is_captured_when_the_kernel_says(
@@ -134,7 +134,7 @@ def test_frame_that_hung_in_the_driver_is_as_old_as_it_is(
 
 
 def test_camera_without_a_new_frame_gives_none_in_time(device: Device, into: Frame) -> None:
-    assert CameraSource(device, "/dev/video0", OPENED_NS).read(into, 0.01) is None
+    assert CameraSource(device, "/dev/video0", OPENED_NS, 5.0).read(into, 0.01) is None
 
 
 def test_frame_that_the_driver_marked_damaged_is_refused_and_the_next_one_comes(
@@ -157,6 +157,36 @@ def test_unplugged_camera_is_a_lost_source(camera: CameraSource, device: Device,
     device.queue = [av.error.OSError(19, "No such device", "/dev/video0")]
     with pytest.raises(SourceError, match=r"camera /dev/video0 was lost \(No such device\); check its cable"):
         camera.read(into, 0.0)
+
+
+def test_camera_that_falls_silent_is_a_lost_source(
+    camera: CameraSource, device: Device, clock: Clock, into: Frame
+) -> None:
+    clock.now_ns += 4_900_000_000
+    assert camera.read(into, 0.0) is None
+    device.queue = [(captured_us(1), device.contents[1])]
+    assert camera.read(into, 0.0) is not None
+    clock.now_ns += 4_900_000_000
+    assert camera.read(into, 0.0) is None
+    clock.now_ns += PERIOD_NS
+    with pytest.raises(SourceError, match=r"camera /dev/video0 was lost \(it gave no frame for 5 s\); check its cable"):
+        camera.read(into, 0.0)
+
+
+def test_camera_that_waited_for_its_reader_is_not_silent(
+    camera: CameraSource, device: Device, clock: Clock, into: Frame
+) -> None:
+    device.queue = [(captured_us(1), device.contents[1])]
+    clock.now_ns += 60_000_000_000
+    assert camera.read(into, 0.0) is not None
+
+
+def test_timeout_leaves_time_for_a_frame() -> None:
+    CameraConfig(device="/dev/video0", rate_hz=0.1, timeout_s=30)
+    with pytest.raises(
+        ValueError, match=r"timeout_s=5 is over before a frame is due at rate_hz=0\.1; give it more than 10"
+    ):
+        CameraConfig(device="/dev/video0", rate_hz=0.1)
 
 
 def test_closed_camera_gives_nothing_more(camera: CameraSource, device: Device, into: Frame) -> None:

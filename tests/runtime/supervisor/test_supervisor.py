@@ -125,8 +125,24 @@ def test_process_that_must_be_killed_at_the_stop_is_told(make_supervisor: MakeSu
     mark = tmp_path / "mark"
     script = f"deaf(); heartbeat.ready(); Path({str(mark)!r}).touch(); time.sleep(60)"
     sender = signal_when(mark.exists, signal.SIGTERM)
-    with pytest.raises(LoopProcessError, match="ended by SIGKILL when it was stopped"):
+    with pytest.raises(LoopProcessError, match="ended by SIGKILL when it was stopped; files that it had not finished"):
         make_supervisor(script, stop_s=0.1).run()
+    sender.join()
+
+
+def test_process_that_says_what_failed_at_the_stop_is_not_said_to_lose_files(
+    make_supervisor: MakeSupervisor, tmp_path: Path
+) -> None:
+    mark = tmp_path / "mark"
+    script = f"""
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+heartbeat.ready()
+Path({str(mark)!r}).touch()
+time.sleep(60)
+"""
+    sender = signal_when(mark.exists, signal.SIGTERM)
+    with pytest.raises(LoopProcessError, match=r"exit status 1 when it was stopped; what it told is above$"):
+        make_supervisor(script).run()
     sender.join()
 
 

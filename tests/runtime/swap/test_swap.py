@@ -4,14 +4,18 @@ import errno
 import os
 from collections.abc import Callable
 from pathlib import Path
+from threading import Event
 
 import numpy as np
 import pytest
 
-from runtime.errors import BundleError
+from runtime.errors import BackendError
 from runtime.health.reasons import Reason
+from runtime.segmenter import Segmenter
+from runtime.settings import RuntimeConfig
+from runtime.swap.store import Store
 from tests.runtime.swap.bundles import A, B, C, id_of, labels_of, put
-from tests.runtime.swap.vehicle import Vehicle, after
+from tests.runtime.swap.vehicle import LONGEST_S, Vehicle, after
 
 MakeBundle = Callable[..., Path]
 
@@ -89,7 +93,7 @@ def test_engine_is_never_opened_again_from_another_bundle(vehicle: Vehicle, make
     a = vehicle.start().bundle_id
     put(make("b", B), vehicle.place)
     (vehicle.state / a / "fp32.onnx").write_bytes(b"")
-    with pytest.raises(BundleError, match="was altered"):
+    with pytest.raises(BackendError, match="was altered"):
         vehicle.served.restart()
 
 
@@ -147,3 +151,41 @@ def test_closing_in_the_middle_of_a_trial_does_not_count_as_an_attempt(
     vehicle.wait_until(lambda: vehicle.record()["trial"] is not None)
     vehicle.stop()
     assert vehicle.record() == {"schema_version": 1, "good": serving_a, "trial": None, "refused": None}
+
+
+def test_stop_does_not_wait_for_a_bundle_that_takes_long_to_open(
+    vehicle: Vehicle, serving_a: str, make: MakeBundle, capsys: pytest.CaptureFixture[str]
+) -> None:
+    is_opening, let_go = Event(), Event()
+
+    def building(path: Path, config: RuntimeConfig) -> Segmenter:
+        if path.name != serving_a:
+            is_opening.set()
+            assert let_go.wait(LONGEST_S)
+        return Segmenter.open(path, config)
+
+    vehicle.stop()
+    vehicle.open_segmenter, vehicle.end_s = building, 0.01
+    vehicle.start()
+    put(make("b", B), vehicle.place)
+    assert is_opening.wait(LONGEST_S)
+    assert vehicle.record()["trial"]["num_attempts"] == 1
+    vehicle.stop()
+    # Said before it waits: whoever is out of patience kills the process now.
+    assert vehicle.record()["trial"] is None
+    assert "is left behind; the next start tries it again" in capsys.readouterr().err
+    let_go.set()
+    vehicle.served._successor.join(LONGEST_S)
+    assert not vehicle.served._successor.is_alive()
+    assert vehicle.record() == {"schema_version": 1, "good": serving_a, "trial": None, "refused": None}
+
+
+def test_trial_that_ended_with_the_process_before_is_counted_whatever_comes_after(
+    vehicle: Vehicle, serving_a: str
+) -> None:
+    vehicle.stop()
+    Store(vehicle.state, RuntimeConfig(), Segmenter.open).begin_trial("b" * 64, 3)
+    for _ in range(2):
+        vehicle.start()
+        vehicle.stop()
+    assert vehicle.record()["trial"]["num_attempts"] == 1

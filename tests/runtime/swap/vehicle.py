@@ -90,13 +90,14 @@ class Vehicle:
             # Frames of microseconds say nothing about speed.
             "max_slowdown": 1e6,
         }
+        self.end_s = LONGEST_S
         self._served: SwappingServed | None = None
 
     def start(self) -> SwappingServed:
         """Open what a process would open; see `open_served`."""
         swap = SwapConfig(state=self.state, **self.swap)
         self.store = Store(swap.state, RuntimeConfig(), self.open_segmenter)
-        self._served = SwappingServed(self.place, self.store, self.monitor, swap)
+        self._served = SwappingServed(self.place, self.store, self.monitor, swap, end_s=self.end_s)
         return self._served
 
     def stop(self) -> None:
