@@ -15,14 +15,16 @@ from runtime.errors import ConfigError
 from runtime.files import writable_folder
 from training.checkpoint import NetworkSpec, read_network, save_network
 from training.config import AdaptationConfig, TrainingConfig
-from training.data.open import described, open_labelled_frames
+from training.data.open import described, identified, open_frames, open_labelled_frames
 from training.device import Compute, choose_compute
 from training.distributed import ALONE, World
+from training.frame_sizes import require_servable
 from training.labels.rounds import rounds_of
 from training.methods.choice import build_method
 from training.methods.method import Setting
 from training.networks.network import SegmentationNetwork
 from training.preparation import Prepared, prepare
+from training.schedule import tell_of_warmup
 from training.source import fingerprint, load_source, source_frames, source_path
 from training.statistics.batch_norm import has_statistics
 from training.statistics.global_batch_norm import by_own_batch
@@ -52,7 +54,7 @@ def adapted_path(config: TrainingConfig) -> Path:
 
 
 def adapt(config: TrainingConfig, *, prepared_in: Path | None = None, world: World = ALONE) -> dict[str, Any]:
-    """Adapt and write the network; does nothing where that was done already.
+    """Adapt and write the network; does nothing where that was done already, from these frames with these settings.
 
     Args:
         config: the run.
@@ -65,28 +67,33 @@ def adapt(config: TrainingConfig, *, prepared_in: Path | None = None, world: Wor
     Raises:
         ConfigError: the config describes another source network, one that this run would overwrite, a size that
             cannot serve the frames, or a batch that cannot be shared equally.
-        DataError: fewer than two target frames, or one that cannot be read.
+        DataError: fewer than two target frames, one that cannot be read, or no test frames where some are configured.
         CheckpointError: the source network's file cannot be used.
         TrainingError: a loss or gradient is not finite, or no prediction is.
     """
     path, compute = adapted_path(config), choose_compute(config.device, config.precision, world)
     world.places(config.adaptation.batch_size)  # refused now, not after hours of preparation
-    source = load_source(config)
+    source, frames = load_source(config), open_frames(config.target.images)
+    # Told now: when all is learnt, a folder that is written to holds others.
+    target = described(config.target.images, frames)
     settings = {
         "adaptation": config.adaptation,
-        "target": config.target.images,
+        "target": target,
         "model": config.model,
         "space": config.label_space,
         "seed": config.seed,
         "source": source.sha256,
     }
     if (labelled := source_frames(config)) is not None:
-        settings["source_frames"] = labelled
+        settings["source_frames"] = identified(labelled, open_labelled_frames(labelled, config.label_space))
     mark = fingerprint(settings, compute)
     if path.exists() and (found := read_network(path)[1].provenance).get("settings") == mark:
         say(f"network is already adapted: {path}")
         return found
-    prepared = prepare(config, source, compute, prepared_in or config.output / "prepared")
+    tell_of_warmup(config.adaptation.optimizer, config.adaptation.iterations, key="adaptation.optimizer")
+    if config.target.test is not None:
+        require_servable(open_frames(config.target.test), config.model.network_hw, key="target.test", world=world)
+    prepared = prepare(config, source, compute, prepared_in or config.output / "prepared", frames=frames)
     folder = writable_folder(config.output / "adapt" / mark)
     is_same_domain = bool(prepared.spec.provenance["is_same_domain"])
     if is_same_domain:
@@ -99,7 +106,7 @@ def adapt(config: TrainingConfig, *, prepared_in: Path | None = None, world: Wor
         settings=mark,
         seed=config.seed,
         source_sha256=source.sha256,
-        target_frames=described(config.target.images, prepared.frames),
+        target_frames=target,
         adaptation=config.adaptation.model_dump(mode="json"),
         lost_classes=[],
         is_vetoed=False,

@@ -41,7 +41,20 @@ class OptimizerConfig(StrictModel):
     weight_decay: NonNegativeFloat = 5e-4
     warmup: NonNegativeInt = 5000
     horizon: PositiveInt = 100_000
-    """Step at which the polynomial decay reaches zero; may lie behind the last step."""
+    """Step at which the polynomial decay reaches zero; may lie behind the last step, and not before it."""
+
+
+def _require_horizon(optimizer: OptimizerConfig, iterations: int) -> None:
+    """Refuse a schedule by which the last steps cost their time and learn nothing.
+
+    Raises:
+        ValueError: the learning rate is zero before the last step.
+    """
+    if optimizer.horizon < iterations:
+        raise ValueError(
+            f"optimizer.horizon={optimizer.horizon} lies before the end of iterations={iterations}: the learning rate "
+            f"would be 0 from there on; set optimizer.horizon to at least {iterations}, or fewer iterations"
+        )
 
 
 class ViewConfig(StrictModel):
@@ -79,6 +92,11 @@ class TrainedSource(StrictModel):
     colour_jitter: Share = 0.4
     """Strength of random brightness, contrast and saturation; report it with every figure, it moves all of them."""
     checkpoint_every: PositiveInt = 100
+
+    @model_validator(mode="after")
+    def _all_steps_learn(self) -> "TrainedSource":
+        _require_horizon(self.optimizer, self.iterations)
+        return self
 
 
 class GivenSource(StrictModel):
@@ -186,6 +204,11 @@ class AdaptationConfig(StrictModel):
             raise ValueError(f"clean_forward.frame_hw={frame_hw} is smaller than views.crop_hw={crop_hw}; enlarge it")
         if self.student_statistics == "fixed":
             raise ValueError("clean_forward moves running statistics, which student_statistics=fixed keeps; drop one")
+        return self
+
+    @model_validator(mode="after")
+    def _all_steps_learn(self) -> "AdaptationConfig":
+        _require_horizon(self.optimizer, self.iterations)
         return self
 
     @model_validator(mode="after")

@@ -9,6 +9,7 @@ from runtime.metrics import ConfusionMatrix
 from training.checkpoint import NetworkSpec
 from training.data.frames import LabelledFrames
 from training.device import Compute
+from training.frame_sizes import frame_network_of
 from training.networks.network import SegmentationNetwork
 
 __all__ = ["evaluate"]
@@ -30,6 +31,9 @@ def evaluate(
     graph averages two by two pixels at that factor, because a vehicle has no Pillow and what ships is what is measured.
     Several processes share the frames, and each returns the matrix of all of them. Where `by_frame` is given, it
     receives the counts (C, C) of each frame that this process looked at.
+
+    Raises:
+        DataError: a frame or label cannot be read, or a frame is more than twice the network's size.
     """
     matrix = ConfusionMatrix(spec.label_space.num_classes)
     graphs = {}
@@ -37,7 +41,8 @@ def evaluate(
         image = frames.image(index)
         frame_hw = (image.shape[0], image.shape[1])
         if frame_hw not in graphs:
-            graphs[frame_hw] = spec.frame_network(network, frame_hw).to(compute.device)
+            graph = frame_network_of(network, spec, frame_hw, name=frames.name(index))
+            graphs[frame_hw] = graph.to(compute.device)
         with torch.no_grad():
             labels, _ = graphs[frame_hw](torch.from_numpy(image).to(compute.device)[None])
         of_frame = ConfusionMatrix(spec.label_space.num_classes)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from runtime.bundle.manifest import InputConvention
 from training.networks.network import SegmentationNetwork, upsample
 
-__all__ = ["FrameInput", "FrameNetwork", "Stages"]
+__all__ = ["FrameInput", "FrameNetwork", "Stages", "require_every_pixel_seen"]
 
 
 class Stages(NamedTuple):
@@ -54,6 +54,20 @@ class FrameInput(nn.Module):
         return (image - self.mean) / self.std
 
 
+def require_every_pixel_seen(frame_hw: tuple[int, int], network_hw: tuple[int, int]) -> None:
+    """Refuse frames that are resized by more than half on their way into the network.
+
+    Raises:
+        ValueError: a side is more than twice the network's: plain bilinear sampling would then skip pixels, and thin
+            classes with them.
+    """
+    if any(frame > 2 * seen for frame, seen in zip(frame_hw, network_hw, strict=True)):
+        raise ValueError(
+            f"frame_hw={frame_hw} is more than twice network_hw={network_hw}: resizing would skip pixels; "
+            f"use a network_hw of at least {tuple(-(-side // 2) for side in frame_hw)}, or crop or bin the frames"
+        )
+
+
 class FrameNetwork(nn.Module):
     """(N, H, W, 3) uint8 RGB frames -> labels and confidence, both (N, H, W) uint8.
 
@@ -79,15 +93,10 @@ class FrameNetwork(nn.Module):
             frame_hw: height and width of the frames and of the label maps.
 
         Raises:
-            ValueError: a frame is more than twice the network's size: plain bilinear sampling would then skip
-                pixels, and thin classes with them.
+            ValueError: a frame is more than twice the network's size.
         """
         super().__init__()
-        if any(frame > 2 * seen for frame, seen in zip(frame_hw, network_hw, strict=True)):
-            raise ValueError(
-                f"frame_hw={frame_hw} is more than twice network_hw={network_hw}: resizing would skip pixels; "
-                f"use a network_hw of at least {tuple(-(-side // 2) for side in frame_hw)}, or crop or bin the frames"
-            )
+        require_every_pixel_seen(frame_hw, network_hw)
         self.network = network.eval()
         self.input = FrameInput(convention)
         self.network_hw = network_hw

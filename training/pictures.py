@@ -14,6 +14,7 @@ from runtime.labels import IGNORE_INDEX, LabelSpace
 from training.checkpoint import NetworkSpec
 from training.data.frames import LabelledFrames
 from training.device import Compute
+from training.frame_sizes import frame_network_of
 from training.networks.network import SegmentationNetwork
 
 __all__ = ["colour_labels", "write_comparison", "write_contact_sheet"]
@@ -49,19 +50,23 @@ def write_comparison(
     spec: NetworkSpec,
     compute: Compute,
 ) -> None:
-    """Frame, truth, source-only and adapted labels of a few test frames, evenly spread."""
+    """Frame, truth, source-only and adapted labels of a few test frames, evenly spread.
+
+    Raises:
+        DataError: a frame or label cannot be read, or a frame is more than twice the networks' size.
+    """
     rows = []
-    for index in np.linspace(0, len(test) - 1, num=min(COMPARED_FRAMES, len(test)), dtype=int):
-        image, truth = test.image(int(index)), test.label(int(index))
-        predictions = [_predict(network, spec, image, compute) for network in (source, adapted)]
+    for index in np.linspace(0, len(test) - 1, num=min(COMPARED_FRAMES, len(test)), dtype=int).tolist():
+        image, truth = test.image(index), test.label(index)
+        predictions = [_predict(network, spec, image, compute, test.name(index)) for network in (source, adapted)]
         rows.append([image, *(colour_labels(labels, spec.label_space) for labels in (truth, *predictions))])
     write_png(path, _grid(["target frame", "truth", "source only", "adapted"], rows))
 
 
 def _predict(
-    network: SegmentationNetwork, spec: NetworkSpec, image: NDArray[np.uint8], compute: Compute
+    network: SegmentationNetwork, spec: NetworkSpec, image: NDArray[np.uint8], compute: Compute, name: str
 ) -> NDArray[np.uint8]:
-    graph = spec.frame_network(network, (image.shape[0], image.shape[1])).to(compute.device)
+    graph = frame_network_of(network, spec, (image.shape[0], image.shape[1]), name=name).to(compute.device)
     with torch.no_grad():
         labels, _ = graph(torch.from_numpy(image).to(compute.device)[None])
     predicted: NDArray[np.uint8] = labels[0].cpu().numpy()

@@ -12,13 +12,14 @@ from typing import Any
 from torch import Tensor
 
 from runtime.command import say
-from runtime.errors import ConfigError, DataError
+from runtime.errors import DataError
 from runtime.files import writable_folder
 from training.checkpoint import NetworkSpec, load_network, save_network
 from training.config import AdaptationConfig, TrainingConfig
 from training.data.frames import Frames
-from training.data.open import open_frames
+from training.data.open import identified, open_frames
 from training.device import Compute
+from training.frame_sizes import require_servable
 from training.labels.exposure import exposures_to_look_at
 from training.labels.importance import ImportanceMaps, make_importance_maps
 from training.labels.looks import Looks
@@ -128,35 +129,53 @@ def initial_settings(config: TrainingConfig) -> dict[str, Any]:
     }
 
 
-def prepared_settings(config: TrainingConfig, source_sha256: str) -> dict[str, Any]:
-    """What decides all that `prepare` makes, after which its folder is named."""
+def prepared_settings(config: TrainingConfig, source_sha256: str, frames: Frames) -> dict[str, Any]:
+    """What decides all that `prepare` makes, after which its folder is named.
+
+    Args:
+        config: the run.
+        source_sha256: of the source network's file.
+        frames: the target's, by whose index labels and importance are kept.
+
+    Raises:
+        DataError: a frame's file is missing.
+    """
     return {
         "format": FORMAT,
         **initial_settings(config),
         "source": source_sha256,
-        "target": config.target.images,
+        "target": identified(config.target.images, frames),
         "pseudo_labels": config.adaptation.pseudo_labels,
     }
 
 
-def prepare(config: TrainingConfig, source: LoadedSource, compute: Compute, folder: Path) -> Prepared:
+def prepare(
+    config: TrainingConfig, source: LoadedSource, compute: Compute, folder: Path, *, frames: Frames | None = None
+) -> Prepared:
     """Make, or find in a folder below `folder`, what adaptation starts from.
 
+    Args:
+        config: the run.
+        source: the source network.
+        compute: where and how precisely.
+        folder: shared by runs that may start from the same.
+        frames: the target's, where they are open already: a folder that is written to may hold others the next time.
+
     Raises:
-        DataError: fewer than two target frames.
+        DataError: fewer than two target frames, or one whose file cannot be read.
         ConfigError: the network cannot be trained at the size of the crops, or its size cannot serve the frames.
         TrainingError: its predictions of target frames are finite at no share of their statistics.
     """
-    frames = open_frames(config.target.images)
+    frames = open_frames(config.target.images) if frames is None else frames
     if len(frames) < 2:
         raise DataError(
             f"the target has {len(frames)} frame(s); adaptation needs at least 2, and some hundred to be worth it"
         )
     adaptation = config.adaptation
-    folder = writable_folder(folder / fingerprint(prepared_settings(config, source.sha256), compute))
+    folder = writable_folder(folder / fingerprint(prepared_settings(config, source.sha256, frames), compute))
     told = {key: value for key, value in source.spec.provenance.items() if key not in DECIDED_BEFORE}
     spec = source.spec.model_copy(update={"model": config.model, "provenance": told})
-    _require_deployable(source.network, spec, frames)
+    require_servable(frames, spec.network_hw, key="target.adapt", world=compute.world)
     network = compute.place(source.network)
     own = read_statistics(network)
     _require_usable(network, spec, adaptation, compute)
@@ -168,19 +187,6 @@ def prepare(config: TrainingConfig, source: LoadedSource, compute: Compute, fold
 
     network, spec = compute.world.first_then_all(begin)
     return Prepared(folder, network.eval(), spec, frames, PseudoLabels(folder / "pseudo_labels"), own)
-
-
-def _require_deployable(network: SegmentationNetwork, spec: NetworkSpec, frames: Frames) -> None:
-    """Refuse a network size the deploy graph cannot serve, before hours are spent on adapting for it.
-
-    Raises:
-        ConfigError: the frames are more than twice the network's size.
-    """
-    height, width = frames.image(0).shape[:2]
-    try:
-        spec.frame_network(network, (height, width))
-    except ValueError as error:
-        raise ConfigError(f"model.network_hw: {error}") from error
 
 
 def _require_usable(

@@ -2,9 +2,11 @@
 
 from torch import nn, optim
 
+from runtime.command import say
+from training.config import OptimizerConfig
 from training.networks.network import SegmentationNetwork
 
-__all__ = ["learning_rate_factor", "parameter_groups", "set_learning_rate"]
+__all__ = ["learning_rate_factor", "parameter_groups", "set_learning_rate", "tell_of_warmup"]
 
 WARMUP_START = 0.1
 
@@ -21,6 +23,22 @@ def learning_rate_factor(step: int, *, warmup: int, horizon: int, power: float =
     if step < warmup:
         return WARMUP_START + (1.0 - WARMUP_START) * step / warmup
     return float((1.0 - min(step, horizon) / horizon) ** power)
+
+
+def tell_of_warmup(config: OptimizerConfig, iterations: int, *, key: str) -> None:
+    """Warn of a warm-up that a run does not outlast: right for the first part of a longer one, a slip in any other.
+
+    Args:
+        config: optimiser and schedule.
+        iterations: steps of the run.
+        key: of `config` in the run file.
+    """
+    if iterations <= config.warmup:
+        reached = learning_rate_factor(iterations - 1, warmup=config.warmup, horizon=config.horizon)
+        say(
+            f"WARNING: {key}.warmup={config.warmup} lasts longer than the run of {iterations} steps, whose learning "
+            f"rate reaches {reached:.0%} of {key}.learning_rate; a tenth of the steps is usual, {iterations // 10} here"
+        )
 
 
 def parameter_groups(

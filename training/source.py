@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,16 +10,17 @@ from typing import Any
 import torch
 
 from runtime.command import say
-from runtime.errors import ConfigError
+from runtime.errors import ConfigError, DataError
 from runtime.files import sha256_of, writable_folder, write_json
 from runtime.labels import LabelSpace
 from training.checkpoint import NetworkSpec, load_network, read_network, save_network
 from training.config import GivenSource, TrainedSource, TrainingConfig
 from training.data.config import FramesConfig
-from training.data.open import described, open_labelled_frames
+from training.data.open import described, open_frames, open_labelled_frames
 from training.device import Compute, choose_compute
 from training.distributed import ALONE, World
 from training.evaluate import evaluate
+from training.frame_sizes import require_servable
 from training.methods.supervised import Supervised
 from training.networks.config import DeepLabV2Config, FactoryConfig, ModelConfig
 from training.networks.network import SegmentationNetwork
@@ -26,6 +28,7 @@ from training.networks.probe import require_usable
 from training.public_checkpoints.load import load_public, load_trunk
 from training.public_checkpoints.plain import load_plain
 from training.public_checkpoints.read import is_our_own
+from training.schedule import tell_of_warmup
 from training.trainer import Run, train
 from training.views.batches import SourceBatches
 
@@ -38,6 +41,9 @@ __all__ = [
     "source_path",
     "train_source",
 ]
+
+# Keys of a config that no weight depends on: when a state is kept, and what is only measured.
+WITHOUT_EFFECT = {"checkpoint_every", "validation"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +138,7 @@ def source_frames(config: TrainingConfig) -> FramesConfig | None:
 
 
 def train_source(config: TrainingConfig, *, world: World = ALONE) -> dict[str, Any]:
-    """Train and write the source network; does nothing where it is given or already there.
+    """Train and write the source network; does nothing where it is given, or already there from these frames.
 
     Args:
         config: the run.
@@ -140,6 +146,13 @@ def train_source(config: TrainingConfig, *, world: World = ALONE) -> dict[str, A
 
     Returns:
         Key figures: `checkpoint`, and `validation_miou` where source validation frames are configured.
+
+    Raises:
+        ConfigError: the config describes another network than the given one, one that cannot be trained at its sizes,
+            or one too small for the validation frames.
+        DataError: a frame or label cannot be read.
+        CheckpointError: a network's file cannot be used.
+        TrainingError: a loss or gradient is not finite.
     """
     path = source_path(config)
     if isinstance(config.source, GivenSource):
@@ -148,27 +161,59 @@ def train_source(config: TrainingConfig, *, world: World = ALONE) -> dict[str, A
         return {"checkpoint": str(path)}
     source = config.source
     compute = choose_compute(config.device, config.precision, world)
-    settings = {"model": config.model, "source": source, "seed": config.seed, "space": config.label_space}
-    spec = NetworkSpec(
-        model=config.model,
-        label_space=config.label_space,
-        provenance={"made_by": "train-source", "settings": fingerprint(settings, compute), "seed": config.seed},
-    )
-    if path.exists() and read_network(path)[1].provenance.get("settings") == spec.provenance["settings"]:
+    found = read_network(path)[1].provenance if path.exists() else {}
+    told = _learnt_from(source, config.label_space, found)
+    settings = {
+        "model": config.model,
+        "source": source,
+        "frames": told,
+        "seed": config.seed,
+        "space": config.label_space,
+    }
+    mark = fingerprint(settings, compute)
+    if found.get("settings") == mark:
         say(f"source network is already trained: {path}")
     else:
-        folder = writable_folder(config.output / "source" / str(spec.provenance["settings"]))
-        _train(config, source, spec, folder, compute)
+        if source.validation is not None:
+            validation = open_frames(source.validation)
+            require_servable(validation, config.model.network_hw, key="source.validation", world=world)
+        provenance = {"made_by": "train-source", "settings": mark, "seed": config.seed, "source_frames": told}
+        spec = NetworkSpec(model=config.model, label_space=config.label_space, provenance=provenance)
+        _train(config, source, spec, writable_folder(config.output / "source" / mark), compute)
     return _report(path, config, source, compute)
 
 
 def fingerprint(settings: dict[str, Any], compute: Compute) -> str:
-    """Short hash of everything a run's result depends on; configs count by their values."""
+    """Short hash of everything a run's result depends on; configs count by their values, but for `WITHOUT_EFFECT`."""
     plain = {
-        key: value.model_dump(mode="json") if hasattr(value, "model_dump") else value for key, value in settings.items()
+        key: value.model_dump(mode="json", exclude=WITHOUT_EFFECT) if hasattr(value, "model_dump") else value
+        for key, value in settings.items()
     }
     plain["compute"] = [compute.device.type, compute.precision]
     return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _learnt_from(source: TrainedSource, space: LabelSpace, found: Mapping[str, Any]) -> dict[str, Any]:
+    """Which frames the network learns from; where they are out of reach, those that one which is there learnt from.
+
+    Source frames are rarely at hand wherever their network is adapted, and one that is trained does without them.
+
+    Args:
+        source: how it is trained.
+        space: its classes.
+        found: provenance of the network that is there; empty where none is.
+
+    Raises:
+        DataError: the frames cannot be opened, and no network tells of any.
+    """
+    try:
+        return described(source.frames, open_labelled_frames(source.frames, space))
+    except DataError as error:
+        if "source_frames" not in found:
+            raise
+        known: dict[str, Any] = found["source_frames"]
+        say(f"source frames are out of reach ({error}); the network that is there learnt from {known['num_frames']}")
+        return known
 
 
 def _train(config: TrainingConfig, source: TrainedSource, spec: NetworkSpec, folder: Path, compute: Compute) -> None:
@@ -179,6 +224,7 @@ def _train(config: TrainingConfig, source: TrainedSource, spec: NetworkSpec, fol
         load_trunk(source.start_from, network)
     network = compute.place(network)
     _require_usable(network, config, source, spec, compute)
+    tell_of_warmup(source.optimizer, source.iterations, key="source.optimizer")
     run = Run(
         folder=folder,
         fingerprint=str(spec.provenance["settings"]),
@@ -198,7 +244,7 @@ def _train(config: TrainingConfig, source: TrainedSource, spec: NetworkSpec, fol
         compute.move,
     )
     if compute.world.is_first:
-        save_network(source_path(config), network, spec.with_provenance(source_frames=described(source.frames, frames)))
+        save_network(source_path(config), network, spec)
         run.state_path.unlink()
     compute.world.wait()
 

@@ -1,8 +1,9 @@
 """What adaptation prepared before its first step, found again: pseudo-labels, importance, the initial network."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -54,24 +55,22 @@ def find_prepared(training: TrainingConfig, networks: Networks) -> PreparedOnDis
         NotThereError: it is not there, or is of another run, or the frames are not where the run found them.
         CheckpointError: the initial network is damaged.
     """
-    folder = next(
-        (one for one in _candidates(training, networks.spec) if _is_start(one / INITIAL, networks.spec)), None
-    )
+    try:
+        frames = open_frames(training.target.images)
+        settings = prepared_settings(training, str(networks.spec.provenance.get("source_sha256")), frames)
+    except DataError as error:
+        raise NotThereError(f"The frames that were adapted to cannot be read: {error}.") from error
+    folder = next((one for one in _candidates(training, settings) if _is_start(one / INITIAL, networks.spec)), None)
     if folder is None:
         raise NotThereError(
             f"What adaptation prepared is not in {training.output / 'prepared'} any more, or is of another run."
         )
     initial = load_network(folder / INITIAL, factory=factory_of(training.model))[0]
-    try:
-        frames = open_frames(training.target.adapt)
-    except DataError as error:
-        raise NotThereError(f"The frames that were adapted to cannot be read: {error}.") from error
     return PreparedOnDisk(folder, frames, networks.compute.place(initial).eval())
 
 
-def _candidates(training: TrainingConfig, spec: NetworkSpec) -> Iterator[Path]:
+def _candidates(training: TrainingConfig, settings: Mapping[str, Any]) -> Iterator[Path]:
     """Folders by the names they can have: a name tells of the machine and of the version too, which may be others."""
-    settings = prepared_settings(training, str(spec.provenance.get("source_sha256")))
     for version in range(FORMAT, 0, -1):
         for device in ("cpu", "cuda"):
             for precision in PRECISIONS:

@@ -9,11 +9,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import yaml
 
 from runtime.files import sha256_of
+from runtime.images import write_png
 from training.__main__ import main
 from training.checkpoint import load_network, read_tensors, save_network, save_tensors
 from training.data.layouts import folder_images
@@ -160,6 +162,57 @@ def test_other_settings_make_another_network(whole: Path, tmp_path: Path, make_c
     assert len(list((tmp_path / "out/adapt").iterdir())) == 2
 
 
+def test_other_frames_make_another_network_and_the_same_ones_copied_do_not(
+    world: Path,
+    tmp_path: Path,
+    make_config: MakeConfig,
+    make_frames: Callable[..., Path],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    frames, path = tmp_path / "frames", tmp_path / "out/adapted.safetensors"
+    shutil.copytree(world / "frames", frames)
+    command = ["adapt", make_config(iterations=1), "--set", f"target.adapt.root={frames}"]
+    assert main(command) == 0
+    first = path.read_bytes()
+    shutil.rmtree(frames)
+    make_frames(frames, count=5)
+    assert main(command) == 0
+    assert "already adapted" in capsys.readouterr().err
+    assert path.read_bytes() == first
+    make_frames(frames, count=1, first=5)
+    assert main(command) == 0
+    assert "already adapted" not in capsys.readouterr().err
+    assert path.read_bytes() != first
+    (frames / "005.png").unlink()
+    assert main(command) == 0
+    assert path.read_bytes() == first
+    assert len(list((tmp_path / "out/adapt").iterdir())) == len(list((tmp_path / "out/prepared").iterdir())) == 2
+
+
+def test_source_frames_count_for_a_method_that_learns_from_them(
+    world: Path,
+    tmp_path: Path,
+    make_settings: MakeSettings,
+    make_frames: Callable[..., Path],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    images, labels = make_frames(tmp_path / "images", count=2), tmp_path / "labels"
+    labels.mkdir()
+    config = make_settings(world, tmp_path / "out", method={"name": "fda"}, iterations=1)
+    config["source"]["frames"] = {"layout": "labelled_folder", "root": str(images), "labels": str(labels)}
+    (tmp_path / "run.yaml").write_text(yaml.safe_dump({"training": config}))
+    marks = []
+    for count in (2, 2, 3):
+        make_frames(images, count=count)
+        for path in images.iterdir():
+            write_png(labels / path.name, np.zeros((64, 96), dtype=np.uint8))
+        assert main(["adapt", str(tmp_path / "run.yaml")]) == 0
+        marks.append(load_network(tmp_path / "out/adapted.safetensors")[1].provenance["settings"])
+        assert ("already adapted" in capsys.readouterr().err) == (len(marks) == 2)
+    assert marks[0] == marks[1] != marks[2]
+    assert prepared_folder(tmp_path / "out").is_dir(), "source frames are none of what is prepared"
+
+
 @pytest.mark.parametrize("share", [0.0, 0.25])
 def test_fixed_statistics_are_the_sources_with_the_targets_share_blended_in(
     world: Path, tmp_path: Path, make_config: MakeConfig, compute: Compute, share: float
@@ -292,6 +345,19 @@ def test_run_killed_again_and_again_ends_with_the_same_bits(
     kill_at(moments, tmp_path / "out/adapted.safetensors", config)
     assert main(["adapt", config]) == 0
     assert_same_result(whole, tmp_path / "out")
+
+
+def test_how_often_a_state_is_kept_may_change_while_a_run_is_killed(
+    whole: Path, tmp_path: Path, make_config: MakeConfig
+) -> None:
+    kill_at([("state.safetensors", 3)], tmp_path / "out/adapted.safetensors", make_config())
+    state = read_tensors(run_folder(tmp_path / "out") / "state.safetensors")[1]
+    assert state["step"] == "2"
+    assert main(["adapt", make_config(checkpoint_every=3)]) == 0
+    assert run_folder(tmp_path / "out").name == run_folder(whole).name
+    (tensors, _), (expected, _) = (read_tensors(at / "adapted.safetensors") for at in (tmp_path / "out", whole))
+    assert [name for name, tensor in expected.items() if not torch.equal(tensor, tensors[name])] == []
+    assert metrics_of(tmp_path / "out") == metrics_of(whole)
 
 
 def test_run_by_rounds_killed_within_and_between_them_ends_with_the_same_bits(

@@ -1,5 +1,6 @@
 """What runs start from: shared by those that agree on it, and by no others."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,8 @@ import torch
 
 from training.checkpoint import save_network
 from training.config import TrainingConfig
+from training.data.files import ImageFiles
+from training.data.layouts import folder_images
 from training.device import Compute
 from training.networks.network import SegmentationNetwork
 from training.preparation import Prepared, prepare
@@ -75,6 +78,52 @@ def test_runs_that_start_from_something_else_do_not(prepare_for: MakePrepared, c
     assert second.folder != first.folder
     assert second.folder.parent == first.folder.parent
     assert len(list(first.folder.parent.iterdir())) == 2
+
+
+def test_labels_are_of_the_frames_that_are_there(
+    world: Path,
+    tmp_path: Path,
+    make_frames: Callable[..., Path],
+    make_settings: Callable[..., Any],
+    compute: Compute,
+) -> None:
+    """A frame that comes first moves the index of all others, by which their labels are kept."""
+    folder = Path(shutil.copytree(world / "frames", tmp_path / "frames"))
+    settings = make_settings(world, tmp_path / "out", **FAST)
+    settings["target"]["adapt"]["root"] = str(folder)
+    config = TrainingConfig.model_validate(settings)
+
+    def prepared() -> Prepared:
+        found = prepare(config, load_source(config), compute, tmp_path / "shared")
+        found.make_labels(config.adaptation, compute)
+        return found
+
+    before = prepared()
+    labels = {before.frames.name(index): before.pseudo_labels.label(index) for index in range(5)}
+    kept = written(before.folder)
+    make_frames(tmp_path / "more", count=1, first=77)
+    (tmp_path / "more/077.png").rename(folder / "!first.png")
+    after = prepared()
+    assert after.folder != before.folder
+    assert after.frames.name(0) == "!first.png"
+    assert len(list(after.pseudo_labels.folder.iterdir())) == 6
+    differing = [(after.pseudo_labels.label(index) != labels[after.frames.name(index)]).mean() for index in range(1, 6)]
+    # Statistics are those of six frames in place of five, so that a few pixels differ.
+    assert max(differing) < 0.2
+    assert (after.pseudo_labels.label(1) != before.pseudo_labels.label(1)).mean() > 0.2
+    (folder / "!first.png").unlink()
+    assert prepared().folder == before.folder
+    assert written(before.folder) == kept
+
+
+def test_frames_that_are_open_are_those_that_are_prepared(
+    world: Path, tmp_path: Path, make_settings: Callable[..., Any], compute: Compute
+) -> None:
+    config = TrainingConfig.model_validate(make_settings(world, tmp_path / "out", **FAST))
+    two = ImageFiles(world / "frames", folder_images(world / "frames").paths[:2])
+    found = prepare(config, load_source(config), compute, tmp_path / "shared", frames=two)
+    assert len(found.frames) == 2
+    assert found.folder != prepare(config, load_source(config), compute, tmp_path / "shared").folder
 
 
 def test_share_is_blended_into_the_network_and_told(prepare_for: MakePrepared) -> None:

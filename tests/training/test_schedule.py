@@ -1,12 +1,16 @@
 """Learning rates of the paper's schedule and the optimiser's groups."""
 
+from typing import Any
+
 import pytest
 import torch
+from pydantic import ValidationError
 from torch import nn, optim
 
+from training.config import AdaptationConfig, OptimizerConfig, TrainedSource
 from training.networks.deeplab_v2 import DeepLabV2
 from training.networks.network import SegmentationNetwork
-from training.schedule import learning_rate_factor, parameter_groups, set_learning_rate
+from training.schedule import learning_rate_factor, parameter_groups, set_learning_rate, tell_of_warmup
 
 
 @pytest.mark.parametrize(
@@ -23,6 +27,45 @@ def test_without_warmup_the_first_step_has_the_whole_rate() -> None:
 
 def test_power_one_decays_linearly() -> None:
     assert learning_rate_factor(4, warmup=0, horizon=10, power=1.0) == pytest.approx(0.6)
+
+
+VIEWS = {"train_hw": (64, 96), "crop_hw": (64, 96), "scale": (1.0, 1.0)}
+STREETS = {"layout": "streets", "domain": "source", "first": 0, "count": 2, "height": 64, "width": 96}
+
+
+@pytest.mark.parametrize("horizon", [9, 10, 1000])
+@pytest.mark.parametrize(
+    ("config", "values"),
+    [
+        (AdaptationConfig, {"method": {"name": "iapc"}, "memory_hw": (64, 96)}),
+        (TrainedSource, {"kind": "train", "frames": STREETS}),
+    ],
+    ids=["adaptation", "source"],
+)
+def test_horizon_before_the_last_step_is_refused(
+    config: type[AdaptationConfig | TrainedSource], values: dict[str, Any], horizon: int
+) -> None:
+    given = {**values, "views": VIEWS, "batch_size": 2, "iterations": 10, "optimizer": {"horizon": horizon}}
+    if horizon >= 10:
+        assert config.model_validate(given).optimizer.horizon == horizon
+        return
+    message = r"optimizer\.horizon=9 lies before .*iterations=10: .*set optimizer\.horizon to at least 10, or fewer"
+    with pytest.raises(ValidationError, match=message):
+        config.model_validate(given)
+
+
+@pytest.mark.parametrize(
+    ("warmup", "iterations", "told"),
+    [(0, 1, ""), (9, 10, ""), (10, 10, "reaches 91% of"), (5000, 300, "reaches 15% of a.learning_rate; a tenth")],
+)
+def test_warmup_that_a_run_does_not_outlast_is_told(
+    warmup: int, iterations: int, told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tell_of_warmup(OptimizerConfig(warmup=warmup), iterations, key="a")
+    found = capsys.readouterr().err
+    assert bool(found) == bool(told)
+    assert told in found
+    assert (f"WARNING: a.warmup={warmup} lasts longer than the run of {iterations} steps" in found) == bool(told)
 
 
 def test_groups_hold_every_trainable_tensor_once(network: DeepLabV2) -> None:

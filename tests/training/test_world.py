@@ -22,12 +22,14 @@ from torch.utils.data import Dataset
 from runtime.command import run_command
 from runtime.errors import ConfigError, TrainingError
 from training.checkpoint import NetworkSpec, read_tensors
-from training.config import OptimizerConfig
+from training.config import OptimizerConfig, PseudoLabelConfig
 from training.device import Compute
 from training.distributed import ALONE, World, join_world
 from training.evaluate import evaluate
 from training.frame_network import FrameInput
+from training.labels.class_balanced import Shares, make_balanced_labels
 from training.labels.class_weights import RareClassWeights
+from training.labels.pseudo_labels import PseudoLabels
 from training.losses.terms import prior_divergence
 from training.methods.supervised import Supervised
 from training.networks.config import INPUT_CONVENTIONS, DeepLabV2Config
@@ -85,6 +87,7 @@ def measure(world: World) -> dict[str, Any]:
     found["metrics"] = fit(world, Path(sys.argv[2]) / "supervised")
     found["confusion"] = evaluated(Compute(torch.device("cpu"), "fp32", world))
     found["class_weights"] = class_weights(world)
+    found["thresholds"] = thresholds(Compute(torch.device("cpu"), "fp32", world), Path(sys.argv[2]))
     with pytest.raises(TrainingError) as error:
         fit(world, Path(sys.argv[2]) / "stopped", Poisoned)
     found["error"] = str(error.value)
@@ -114,6 +117,9 @@ class Bright:
     def name(self, index: int) -> str:
         return f"frame {index}"
 
+    def hw(self, index: int) -> tuple[int, int]:
+        return 32, 48
+
     def image(self, index: int) -> NDArray[np.uint8]:
         return np.random.default_rng(index).integers(0, 50 * (index + 1), (32, 48, 3), dtype=np.uint8)
 
@@ -127,6 +133,16 @@ def evaluated(compute: Compute) -> list[list[int]]:
     network = seeded(spec.build)
     counts: list[list[int]] = evaluate(network, spec, Bright(), compute, title="evaluate").counts.tolist()
     return counts
+
+
+def thresholds(compute: Compute, folder: Path) -> list[float]:
+    """Thresholds of class-balanced labels of the five frames."""
+    model = DeepLabV2Config(kind="deeplab_v2", backbone="resnet18", network_hw=(32, 48))
+    spec, labels = NetworkSpec(model=model, label_space="camvid11"), PseudoLabels(folder / "labels")
+    looks, shares = PseudoLabelConfig(scales=(1.0,), mirror=False), Shares(0.3, rarity=0.5)
+    make_balanced_labels(seeded(spec.build).eval(), spec, Bright(), labels, looks, compute, shares=shares)
+    found: list[float] = json.loads((folder / "labels.thresholds.json").read_text())
+    return found
 
 
 class Halves(Dataset[SourceBatch]):
@@ -247,6 +263,14 @@ def test_confusion_of_shared_frames_is_exact(measured: list[dict[str, Any]], com
     expected = evaluated(compute)
     assert sum(map(sum, expected)) == 5 * 32 * 48
     assert [found["confusion"] for found in measured] == [expected, expected]
+
+
+def test_thresholds_of_labels_count_the_pixels_of_all(
+    measured: list[dict[str, Any]], compute: Compute, tmp_path: Path
+) -> None:
+    expected = thresholds(compute, tmp_path)
+    assert any(threshold < 1.0 for threshold in expected)
+    assert [found["thresholds"] for found in measured] == [expected, expected]
 
 
 # Failures

@@ -1,18 +1,22 @@
 """Frames, and frames with label maps, that lie on disk as files."""
 
+import hashlib
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from runtime.errors import DataError
 from runtime.images import read_image
 from training.data.label_maps import RawIds, train_ids_of
 
-__all__ = ["ImageFiles", "LabelledFiles"]
+__all__ = ["ImageFiles", "LabelledFiles", "files_digest"]
+
+DIGEST_LENGTH = 16
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -29,6 +33,19 @@ class ImageFiles:
     def name(self, index: int) -> str:
         """Path of a frame below the root, with forward slashes."""
         return self.paths[index].relative_to(self.root).as_posix()
+
+    def hw(self, index: int) -> tuple[int, int]:
+        """Height and width of a frame, as its file's header tells them.
+
+        Raises:
+            DataError: the file is missing or not an image.
+        """
+        path = self.paths[index]
+        try:
+            with Image.open(path) as image:
+                return image.height, image.width
+        except (OSError, SyntaxError, TypeError, ValueError, Image.DecompressionBombError) as error:
+            raise DataError(f"image {path} cannot be read ({error}); restore the file from the data set") from error
 
     def image(self, index: int) -> NDArray[np.uint8]:
         """A frame, (H, W, 3) RGB uint8.
@@ -59,6 +76,14 @@ class LabelledFiles:
         """Path of a frame below the root, with forward slashes."""
         return self.images.name(index)
 
+    def hw(self, index: int) -> tuple[int, int]:
+        """Height and width of a frame, as its file's header tells them.
+
+        Raises:
+            DataError: the file is missing or not an image.
+        """
+        return self.images.hw(index)
+
     def image(self, index: int) -> NDArray[np.uint8]:
         """A frame, (H, W, 3) RGB uint8.
 
@@ -83,7 +108,8 @@ class LabelledFiles:
         """
         path, image_path = self.label_paths[index], self.images.paths[index]
         ids = self.ids(index)
-        height, width = _size_of(image_path)
+        # The header is enough: decoding the pixels a second time would double the cost of a sample.
+        height, width = self.hw(index)
         if ids.shape != (height, width):
             raise DataError(
                 f"label {path} is {ids.shape[0]}x{ids.shape[1]} pixels (height x width) but its image"
@@ -92,10 +118,25 @@ class LabelledFiles:
         return train_ids_of(ids, self.table, path)
 
 
-def _size_of(path: Path) -> tuple[int, int]:
-    # The header is enough: decoding the pixels a second time would double the cost of a sample.
+def files_digest(files: ImageFiles | LabelledFiles) -> str:
+    """Short hash of which files there are: names and sizes in bytes of images, in their order, and sizes of label maps.
+
+    One look at each file's entry is all it takes. Contents would take minutes to read, and times of modification change
+    when a data set is copied; what is not told apart is a file in whose place another of the very same size was put.
+
+    Raises:
+        DataError: a file is missing.
+    """
+    images, labels = (files, ()) if isinstance(files, ImageFiles) else (files.images, files.label_paths)
+    told = [
+        [[images.name(index), _num_bytes(path)] for index, path in enumerate(images.paths)],
+        [_num_bytes(path) for path in labels],
+    ]
+    return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:DIGEST_LENGTH]
+
+
+def _num_bytes(path: Path) -> int:
     try:
-        with Image.open(path) as image:
-            return image.height, image.width
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
-        raise DataError(f"image {path} cannot be read ({error}); restore the file from the data set") from error
+        return path.stat().st_size
+    except OSError as error:
+        raise DataError(f"{path} cannot be read ({error}); restore the file from the data set") from error

@@ -19,6 +19,14 @@ class Frames(Protocol):
         """Name of a frame, unique in its data set: the path below its root, or the seed it is rendered from."""
         ...
 
+    def hw(self, index: int) -> tuple[int, int]:
+        """Height and width of a frame, in pixels; none is decoded or rendered for it.
+
+        Raises:
+            DataError: its file cannot be read.
+        """
+        ...
+
     def image(self, index: int) -> NDArray[np.uint8]:
         """A frame, (H, W, 3) RGB uint8.
 

@@ -17,7 +17,7 @@ from training.data.config import (
     StreetsConfig,
     SynthiaConfig,
 )
-from training.data.files import ImageFiles, LabelledFiles
+from training.data.files import ImageFiles, LabelledFiles, files_digest
 from training.data.frames import Frames
 from training.data.label_ids import CAMVID_NAMES, CITYSCAPES_NAMES, GTA5_NAMES, STREETS_NAMES, SYNTHIA_NAMES
 from training.data.label_maps import read_ids, read_ids_of_first_channel
@@ -37,7 +37,7 @@ from training.data.layouts import (
 )
 from training.data.street_frames import LabelledStreetFrames, StreetFrames
 
-__all__ = ["described", "label_names", "open_frames", "open_labelled_frames"]
+__all__ = ["described", "identified", "label_names", "open_frames", "open_labelled_frames"]
 
 
 def open_frames(config: FramesConfig) -> Frames:
@@ -49,9 +49,31 @@ def open_frames(config: FramesConfig) -> Frames:
     return _streets(config) if isinstance(config, StreetsConfig) else without(_images(config), config.exclude)
 
 
+def identified(config: FramesConfig, frames: Frames) -> dict[str, Any]:
+    """Which frames they are, for the hash of all that a result depends on.
+
+    A config says where frames lie, not which are there: whatever is kept by their index, such as labels, would be taken
+    for that of others when one is added or removed. So files are told by `files_digest`; of rendered streets the config
+    says all.
+
+    Args:
+        config: which frames.
+        frames: the same, opened, with labels where labels count.
+
+    Raises:
+        DataError: a file is missing.
+    """
+    told = config.model_dump(mode="json")
+    return {**told, "digest": files_digest(frames)} if isinstance(frames, ImageFiles | LabelledFiles) else told
+
+
 def described(config: FramesConfig, frames: Frames) -> dict[str, Any]:
-    """Which frames, and how many they are, for the file of a network that learnt from them."""
-    return {**config.model_dump(mode="json"), "num_frames": len(frames)}
+    """Which frames, and how many they are, for the file of a network that learnt from them.
+
+    Raises:
+        DataError: a file is missing.
+    """
+    return {**identified(config, frames), "num_frames": len(frames)}
 
 
 def open_labelled_frames(

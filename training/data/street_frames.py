@@ -31,6 +31,10 @@ class StreetFrames:
         """Domain and seed of a frame, such as streets-target-000017."""
         return f"streets-{self.domain}-{self.seed(index):06d}"
 
+    def hw(self, index: int) -> tuple[int, int]:
+        """Height and width of a frame; all have the same."""
+        return self.height, self.width
+
     def seed(self, index: int) -> int:
         """Seed of a frame.
 
@@ -59,6 +63,10 @@ class LabelledStreetFrames:
     def name(self, index: int) -> str:
         """Domain and seed of a frame, such as streets-target-000017."""
         return self.frames.name(index)
+
+    def hw(self, index: int) -> tuple[int, int]:
+        """Height and width of a frame; all have the same."""
+        return self.frames.hw(index)
 
     def image(self, index: int) -> NDArray[np.uint8]:
         """A frame, (H, W, 3) RGB uint8."""

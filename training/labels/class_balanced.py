@@ -26,12 +26,21 @@ from training.labels.looks import Looks, frame_probs
 from training.labels.pseudo_labels import PseudoLabels
 from training.networks.network import SegmentationNetwork
 
-__all__ = ["Shares", "balanced_labels", "class_shares", "class_thresholds", "make_balanced_labels"]
+__all__ = [
+    "Shares",
+    "balanced_labels",
+    "class_shares",
+    "class_thresholds",
+    "confidence_counts",
+    "make_balanced_labels",
+]
 
 # One pixel in so many counts for the thresholds, as in the authors' code.
 SAMPLED = 4
 # Threshold of a class that nothing was predicted as: it then labels nothing.
 NEVER = 2.0
+# Bit patterns of half-precision numbers without a sign, which are in the order of the numbers.
+LEVELS = 2**15
 # Probabilities of frames that are kept between the two passes; frames beyond it are predicted twice.
 KEPT_BYTES = 2**30
 
@@ -98,9 +107,10 @@ def make_balanced_labels(
     still_missing = set(missing)
     thresholds = _read_thresholds(path)
     if thresholds is None:
-        surest = [_confidences(first_look(index)) for index in progress(mine, title="thresholds", unit="frame")]
-        gathered = [one for part in compute.world.gather(surest) for one in part]
-        thresholds = class_thresholds(gathered, shares, spec.label_space.num_classes)
+        counts = torch.zeros((spec.label_space.num_classes, LEVELS), dtype=torch.int64, device=compute.device)
+        for index in progress(mine, title="thresholds", unit="frame"):
+            counts += confidence_counts(first_look(index))
+        thresholds = class_thresholds(compute.world.sum(counts).cpu().numpy(), shares)
         if compute.world.is_first:
             write_json(path, thresholds.tolist())
     for index in progress(missing, title="balanced labels", unit="frame"):
@@ -110,23 +120,38 @@ def make_balanced_labels(
     compute.world.wait()
 
 
-def class_thresholds(
-    predictions: list[tuple[NDArray[np.uint8], NDArray[np.float32]]], shares: Shares, num_classes: int
-) -> Tensor:
-    """The confidence at which its share of the pixels predicted as a class are kept, (num_classes,).
+def confidence_counts(probs: Tensor) -> Tensor:
+    """How many pixels are predicted as each class with each confidence, of one in `SAMPLED`.
+
+    Counts of any number of frames have one size; the confidences of 400 frames of 2048x1024 would take a gigabyte.
 
     Args:
-        predictions: of each frame, the class predicted at some pixels and its probability, both (n,).
-        shares: kept of each class; at least one pixel is.
-        num_classes: C.
+        probs: (1, C, H, W), rounded to half precision, of any type.
+
+    Returns:
+        (C, LEVELS) int64, by the bit pattern of the confidence in half precision.
     """
-    labels = np.concatenate([label for label, _ in predictions])
-    confidences = np.concatenate([confidence for _, confidence in predictions])
-    thresholds = np.full(num_classes, NEVER, dtype=np.float32)
-    kept = class_shares(np.bincount(labels, minlength=num_classes), shares)
-    for train_id in np.unique(labels):
-        falling = np.sort(confidences[labels == train_id])[::-1]
-        thresholds[train_id] = falling[max(0, int(kept[train_id] * len(falling)) - 1)]
+    confidence, labels = probs.flatten(2)[..., ::SAMPLED].max(dim=1)
+    # Without the sign bit, which a NaN may have.
+    levels = confidence.half().view(torch.int16).long() & (LEVELS - 1)
+    num_classes = probs.shape[1]
+    return torch.bincount((labels * LEVELS + levels).flatten(), minlength=num_classes * LEVELS).view(num_classes, -1)
+
+
+def class_thresholds(counts: NDArray[np.int64], shares: Shares) -> Tensor:
+    """The confidence at which its share of the pixels predicted as a class are kept, (C,).
+
+    Args:
+        counts: (C, LEVELS) of `confidence_counts`, summed over frames.
+        shares: kept of each class; at least one pixel is.
+    """
+    totals, falling = counts.sum(axis=1), np.arange(LEVELS, dtype=np.uint16).view(np.float16)[::-1]
+    thresholds = np.full(len(counts), NEVER, dtype=np.float32)
+    kept = class_shares(totals, shares)
+    for train_id in np.flatnonzero(totals):
+        last = max(0, int(kept[train_id] * totals[train_id]) - 1)
+        num_from_above = counts[train_id, ::-1].cumsum()
+        thresholds[train_id] = falling[np.searchsorted(num_from_above, last, side="right")]
     return torch.from_numpy(thresholds)
 
 
@@ -159,11 +184,6 @@ def balanced_labels(probs: Tensor, thresholds: Tensor, *, image_share: float = 0
         is_left = (labels == IGNORE_INDEX) & (confidence >= least[:, None, None])
         labels = torch.where(is_left, predicted, labels)
     return labels.to(torch.uint8)
-
-
-def _confidences(probs: Tensor) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-    confidence, labels = probs.flatten(2)[..., ::SAMPLED].max(dim=1)
-    return labels[0].to(torch.uint8).cpu().numpy(), confidence[0].float().cpu().numpy()
 
 
 def _read_thresholds(path: Path) -> Tensor | None:

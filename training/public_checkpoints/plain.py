@@ -40,7 +40,8 @@ def load_plain(path: Path, model: ModelConfig, label_space: LabelSpace) -> tuple
 
 
 def _state_dict(document: Mapping[str, Any], path: Path) -> dict[str, Tensor]:
-    candidates = [document, *(document[key] for key in DICTIONARIES if isinstance(document.get(key), Mapping))]
+    # The file itself last: beside a dictionary of weights some keep a score or a step as a tensor.
+    candidates = [*(document[key] for key in DICTIONARIES if isinstance(document.get(key), Mapping)), document]
     for candidate in candidates:
         tensors = {name: value for name, value in candidate.items() if isinstance(value, Tensor)}
         if tensors:

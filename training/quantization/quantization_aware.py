@@ -19,6 +19,7 @@ from runtime.files import writable_folder
 from training.adapt import train_on_target
 from training.checkpoint import read_network, save_network
 from training.config import GivenSource, TrainingConfig
+from training.data.open import identified, open_frames
 from training.device import Compute, choose_compute
 from training.networks.network import SegmentationNetwork
 from training.preparation import prepare
@@ -82,10 +83,10 @@ def adapt_with_integers(
     adapted = read_network(checkpoint)[1]
     config = _second_run(config, checkpoint, adapted.network_hw, iterations, learning_rate_multiplier)
     compute = choose_compute(config.device, config.precision)
-    source = load_source(config)
+    source, frames = load_source(config), open_frames(config.target.images)
     settings = {
         "adaptation": config.adaptation,
-        "target": config.target.images,
+        "target": identified(config.target.images, frames),
         "model": config.model,
         "seed": config.seed,
         "source": source.sha256,
@@ -99,7 +100,7 @@ def adapt_with_integers(
     if path.exists():
         say(f"network has already learnt with its integers: {path}")
         return _finished(path)
-    prepared = prepare(config, source, compute, folder.parent / "prepared")
+    prepared = prepare(config, source, compute, folder.parent / "prepared", frames=frames)
     images = list(network_inputs(prepared.spec, prepared.frames, compute, limit=SCORED_FRAMES))
     labels = _labels(prepared.network, images, compute)
     student = fake_quantized(copy.deepcopy(prepared.network), tensors, scheme=scheme, reduce_range=reduce_range)

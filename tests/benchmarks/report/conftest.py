@@ -111,14 +111,13 @@ def _make_various(network: SegmentationNetwork) -> None:
 
 def _write_prepared(folder: Path, config: TrainingConfig, network: SegmentationNetwork, spec: NetworkSpec) -> None:
     """Pseudo-labels that are the truth in the lower half and `sky` above it; importance 0.2 everywhere."""
-    name = fingerprint(
-        prepared_settings(config, spec.provenance["source_sha256"]), Compute(torch.device("cpu"), "fp32")
-    )
+    frames = open_labelled_frames(streets(0, NUM_FRAMES), spec.label_space)
+    settings = prepared_settings(config, spec.provenance["source_sha256"], frames)
+    name = fingerprint(settings, Compute(torch.device("cpu"), "fp32"))
     prepared = folder / "training" / "prepared" / name
     for kind in ("pseudo_labels", "importance_prob_ratio"):
         (prepared / kind).mkdir(parents=True)
     save_network(prepared / "initial.safetensors", network, spec)
-    frames = open_labelled_frames(streets(0, NUM_FRAMES), spec.label_space)
     for index in range(len(frames)):
         label = frames.label(index).copy()
         label[: FRAME_HW[0] // 2] = spec.label_space.train_id("sky")

@@ -37,6 +37,9 @@ class ColourFrames:
     def name(self, index: int) -> str:
         return str(index)
 
+    def hw(self, index: int) -> tuple[int, int]:
+        return 24, 32
+
     def image(self, index: int) -> NDArray[np.uint8]:
         self.read.append(index)
         coarse = np.random.default_rng(index).normal(self.mean, 45, (6, 8, 3))

@@ -41,8 +41,10 @@ def my_networks(monkeypatch: pytest.MonkeyPatch) -> None:
         {f"module.{name}": tensor for name, tensor in TENSORS.items()},
         {"state_dict": TENSORS, "epoch": 3, "optimizer": {"state": {}}},
         {"model": {f"module.{name}": tensor for name, tensor in TENSORS.items()}},
+        {"best_miou": torch.tensor(0.3), "state_dict": TENSORS, "step": torch.tensor(9)},
+        {"best_miou": torch.tensor(0.3), "model": {"name": "small"}, "net": TENSORS},
     ],
-    ids=["bare", "parallel", "wrapped", "wrapped_parallel"],
+    ids=["bare", "parallel", "wrapped", "wrapped_parallel", "beside_tensors", "beside_another_dictionary"],
 )
 def test_a_state_dict_goes_into_the_wrapped_module(document: Any, tmp_path: Path) -> None:
     torch.save(document, tmp_path / "mine.pt")

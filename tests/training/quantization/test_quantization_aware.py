@@ -377,6 +377,27 @@ def test_a_second_call_finds_the_result_and_other_settings_do_not(
         learn(tmp_path, multiplier=0.5)
 
 
+def test_other_frames_are_learnt_anew(
+    learn: Callable[..., TunedNetwork],
+    world: Path,
+    tmp_path: Path,
+    make_frames: Callable[..., Path],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    first = learn(tmp_path)
+    six = make_frames(tmp_path / "six", count=6)
+    kept = world / "frames"
+    kept.rename(world / "five")
+    try:
+        kept.symlink_to(six)
+        assert learn(tmp_path).path != first.path
+    finally:
+        kept.unlink()
+        (world / "five").rename(kept)
+    monkeypatch.setattr("training.quantization.quantization_aware.train_on_target", None)
+    assert learn(tmp_path, checkpoint_every=7) == first
+
+
 def test_a_run_that_was_stopped_goes_on_to_the_same_end(
     learn: Callable[..., TunedNetwork], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -30,6 +30,9 @@ class Painted:
     def name(self, index: int) -> str:
         return f"{index:03d}"
 
+    def hw(self, index: int) -> tuple[int, int]:
+        return 16, 24
+
     def image(self, index: int) -> NDArray[np.uint8]:
         return np.full((16, 24, 3), index % 251, dtype=np.uint8)
 
