@@ -77,8 +77,8 @@ report: $(READY) ## one HTML file on the run: before and after, classes, labels,
 methods: $(READY) ## every method side by side over three seeds, on the source networks that are there
 	$(PY) -m benchmarks methods $(CONFIG) $(SET)
 
-readme: $(READY) ## write the pages' tables; METHODS=runs/methods/methods.json PEERS=runs/resnet101/peers.json take new figures
-	$(PY) -m benchmarks readme $(if $(METHODS),--methods $(METHODS)) $(if $(PEERS),--peers $(PEERS))
+readme: $(READY) ## write the pages' tables; METHODS=, PEERS= and ADAPTATION= take the documents of new figures
+	$(PY) -m benchmarks readme $(if $(METHODS),--methods $(METHODS)) $(if $(PEERS),--peers $(PEERS)) $(if $(ADAPTATION),--adaptation $(ADAPTATION))
 
 check-data: $(READY) ## read all data of the run: sizes, classes, everything that is wrong with it
 	$(PY) -m training check-data $(CONFIG) $(SET)

@@ -69,6 +69,7 @@ def main(arguments: list[str] | None = None) -> int:
     )
     readme.add_argument("--methods", type=Path, metavar="FILE", help=methods_help)
     readme.add_argument("--peers", type=Path, metavar="FILE", help="the same with peers.json of `peers`")
+    readme.add_argument("--adaptation", type=Path, metavar="FILE", help="the same with adaptation.json of `adapt`")
     stability = commands.add_parser("stability", help=STABILITY, description=STABILITY)
     stability.add_argument("first", type=Path, metavar="FIRST", help="peers.json of a run")
     stability.add_argument("others", type=Path, metavar="OTHER", nargs="+", help="the same of other runs")

@@ -97,8 +97,21 @@ def _caption(figures: MethodFigures) -> str:
     return (
         f"Mean ± sample standard deviation over adaptation seeds {_listed(figures.seeds)}; rows without a spread have "
         f"no gradient step or one seed. {_steps(figures)} steps a method{oracle}, on {figures.machine}."
-        f"{state}{failed}"
+        f"{state}{failed}{_with_their_optimizer(figures)}"
     )
+
+
+def _with_their_optimizer(figures: MethodFigures) -> str:
+    """What a reader has to know of the leading row, whose preset trains otherwise than all others."""
+    found = {
+        name: data.plus_with_their_optimizer
+        for name, data in figures.data.items()
+        if data.plus_with_their_optimizer is not None
+    }
+    if not found:
+        return ""
+    told = _listed([f"{_told(figure, 1)} on {_name(name)}" for name, figure in found.items()])
+    return f" {PLUS} has AdamW and whole frames, the others SGD and crops; with SGD it reaches {told}."
 
 
 def _tested(figures: MethodFigures) -> str:
@@ -140,6 +153,6 @@ def _steps(figures: MethodFigures) -> str:
     return _listed(sorted({data.iterations for data in figures.data.values()}))
 
 
-def _listed(values: Sequence[int]) -> str:
+def _listed(values: Sequence[object]) -> str:
     *some, last = map(str, values)
     return f"{', '.join(some)} and {last}" if some else last

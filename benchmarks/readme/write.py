@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks.readme.adaptation import adaptation_of, read_adaptation, step_results
 from benchmarks.readme.extract import extract_of, read_extract
 from benchmarks.readme.peers import peers_brief, peers_of, peers_results, read_peers
 from benchmarks.readme.table import every_method, results
@@ -46,6 +47,12 @@ SOURCES: Mapping[str, Source] = {
         read_peers,
         peers_of,
         {"README.md": ("speed", peers_brief), "docs/benchmarks.md": ("peers", peers_results)},
+    ),
+    "adaptation": Source(
+        Path("docs/figures/adaptation.json"),
+        read_adaptation,
+        adaptation_of,
+        {"docs/training.md": ("step", step_results)},
     ),
 }
 """By the command that measures them."""
@@ -112,11 +119,12 @@ def _document(path: Path) -> Mapping[str, Any]:
         document = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise DataError(
-            f"{path} cannot be read as JSON ({error}); give methods.json of `python -m benchmarks methods`, or "
-            "peers.json of `python -m benchmarks peers`"
+            f"{path} cannot be read as JSON ({error}); give methods.json of `python -m benchmarks methods`, peers.json "
+            "of `peers` or adaptation.json of `adapt`"
         ) from error
     if not isinstance(document, dict):
         raise DataError(
-            f"{path} holds a {type(document).__name__}, not the document of a command; give methods.json or peers.json"
+            f"{path} holds a {type(document).__name__}, not the document of a command; give methods.json, peers.json "
+            "or adaptation.json"
         )
     return document

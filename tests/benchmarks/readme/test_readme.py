@@ -7,15 +7,17 @@ from typing import Any
 import pytest
 
 from benchmarks.__main__ import main
+from benchmarks.adaptation.document import AdaptationDocument, MeasuredStep
 from benchmarks.document import Ratio
 from benchmarks.floor.floor import Floor
 from benchmarks.peers.document import PeerRow, PeersDocument
+from benchmarks.readme.adaptation import step_results
 from benchmarks.readme.extract import extract_of
 from benchmarks.readme.peers import peers_brief, peers_results
 from benchmarks.readme.table import every_method, results
 from benchmarks.readme.write import ROOT, SOURCES, Source, filled, write_readme
 from runtime.errors import DataError
-from tests.benchmarks.hand_made import peers_document
+from tests.benchmarks.hand_made import ENVIRONMENT, peers_document
 
 
 def row(title: str, values: dict[int, float], **described: Any) -> dict[str, Any]:
@@ -79,6 +81,32 @@ def beside_peer(ours_ms: float) -> PeersDocument:
     )
 
 
+def adaptation_document() -> AdaptationDocument:
+    """A plain step of ten seconds in 3 GiB, and two that take half and a quarter of both."""
+
+    def step(name: str, precision: str, share: float) -> MeasuredStep:
+        return MeasuredStep(
+            name=name,
+            precision=precision,
+            seconds=(10.0 * share,) * 3,
+            images_per_s=0.1 / share,
+            peak_bytes=int(3 * 2**30 * share),
+            resident_before_bytes=1,
+            parts_s={},
+            loss_difference=0.0,
+        )
+
+    return AdaptationDocument(
+        created_unix_s=0,
+        contenders=(step("plain", "fp32", 1.0), step("iapc", "fp32", 0.5), step("iapc", "bf16", 0.25)),
+        speedup_vs_plain={"fp32": 2.0, "bf16": 4.0},
+        memory_vs_plain={"fp32": 0.5, "bf16": 0.25},
+        loading=(),
+        environment=ENVIRONMENT,
+        config={"backbone": "resnet101", "crop_hw": [256, 512], "batch_size": 1},
+    )
+
+
 def lines(found: dict[str, Any]) -> list[str]:
     return results(extract_of(found)).splitlines()
 
@@ -88,8 +116,9 @@ PLACES = [(page, table, make, source) for source in SOURCES.values() for page, (
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """A checkout with its pages, each with a place for its tables, and committed figures of peers."""
+    """A checkout with its pages, each with a place for its tables, and committed figures of peers and a step."""
     (tmp_path / "docs/figures").mkdir(parents=True)
+    (tmp_path / SOURCES["adaptation"].figures).write_text(adaptation_document().model_dump_json())
     (tmp_path / SOURCES["peers"].figures).write_text(beside_peer(50.0).model_dump_json())
     for page in {page for page, *_ in PLACES}:
         places = "".join(
@@ -116,6 +145,31 @@ def test_a_single_seed_has_no_spread() -> None:
     found = lines(document((4,), {}))
     assert "| **IAPC+** | 30.0 | 50\u00a0% | 30.0 | 50\u00a0% |" in found
     assert any("over adaptation seeds 4;" in line for line in found)
+
+
+def test_what_the_leading_row_has_of_its_own_is_told() -> None:
+    """Without its optimiser it is another comparison; the figures are those of the table that takes it apart."""
+    found = document((0, 1, 2), {})
+    assert not any("SGD" in line for line in lines(found))
+    for name, value in (("streets", 28.0), ("camvid", 33.4)):
+        parts = [row("IAPC+", dict.fromkeys((0, 1, 2), 30.0)), row("optimiser as configured", {0: value, 1: value})]
+        found["data"][name]["tables"]["plus"] = [{"rows": parts, "differences": []}]
+    told = "with SGD it reaches 28.0\u00a0±\u00a00.5 on `streets` and 33.4\u00a0±\u00a00.5 on CamVid day to dusk."
+    assert any(told in line for line in lines(found))
+
+
+def test_an_adaptation_step_is_shown_beside_the_plain_one() -> None:
+    text = step_results(adaptation_document())
+    assert "| images/s | 0.100 | 0.200 | 0.400 |" in text
+    assert "| against the plain step | 1 | **2.00x** | **4.00x** |" in text
+    assert "3.00 GiB | 1.50 GiB (0.50x) | 0.75 GiB (0.25x) |" in text
+    assert "`resnet101`, crops of 512x256, batch 1; medians of 3 steps each" in text
+
+
+def test_another_document_is_no_adaptation_step(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (root / "peers.json").write_text(beside_peer(50.0).model_dump_json())
+    with pytest.raises(DataError, match=r"is not one that `python -m benchmarks adapt` wrote"):
+        write_readme({"adaptation": root / "peers.json"}, root=root)
 
 
 def test_the_best_other_method_is_chosen_by_its_figures() -> None:
@@ -205,10 +259,16 @@ def test_peers_in_brief_are_times_ours() -> None:
 def test_new_figures_go_into_the_committed_file_and_the_pages(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (root / "methods.json").write_text(json.dumps(document((0, 1), {})))
     told = write_readme({"methods": root / "methods.json"}, root=root)
-    assert told["changed"] == ["README.md", "docs/benchmarks.md", "docs/methods_guide.md"]
-    for page in told["changed"]:
+    shown = {
+        "README.md": "| **IAPC+** | 30.0",
+        "docs/benchmarks.md": "| 50.0 |",
+        "docs/methods_guide.md": "| **IAPC+** | 30.0",
+        "docs/training.md": "| images/s | 0.100 |",
+    }
+    assert told["changed"] == list(shown)
+    for page, figure in shown.items():
         text = (root / page).read_text()
-        assert ("| 50.0 |" if page == "docs/benchmarks.md" else "| **IAPC+** | 30.0") in text
+        assert figure in text
         assert text.startswith("above\n")
         assert text.endswith("<!-- end -->\nbelow\n")
     assert "changed: README.md" in capsys.readouterr().err
