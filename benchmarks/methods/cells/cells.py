@@ -14,6 +14,7 @@ from benchmarks.methods.rows.row import Row
 from runtime.config import assign, validated
 from runtime.errors import ConfigError
 from training.config import AdaptationConfig, GivenSource, OptimizerConfig, TrainedSource, TrainingConfig
+from training.data.open import identified, open_frames, open_labelled_frames
 from training.device import Compute, choose_compute
 from training.preparation import initial_settings
 from training.source import fingerprint, load_source, source_path
@@ -37,12 +38,16 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """What all cells of a data set have in common: the run they vary, its one source network, where things go."""
+    """What all cells of a data set have in common: the run they vary, its one source network, where things go.
+
+    `frames` are those that are adapted to and those that are tested on, as `identified` tells them.
+    """
 
     name: str
     config: TrainingConfig
     methods: MethodsConfig
     source_sha256: str
+    frames: Mapping[str, Any]
     compute: Compute
 
     @classmethod
@@ -51,7 +56,8 @@ class Comparison:
 
         Raises:
             CheckpointError: the source network's file cannot be used.
-            ConfigError: the config describes another network.
+            ConfigError: the config describes another network, or the test frames have no labels.
+            DataError: target frames, or labels of test frames, are missing.
         """
         source = load_source(config)
         pinned: dict[str, Any] = {
@@ -63,7 +69,11 @@ class Comparison:
             changed["iterations"] = methods.iterations
         pinned["adaptation"] = config.adaptation.model_copy(update=changed)
         config = config.model_copy(update=pinned)
-        return cls(name, config, methods, source.sha256, choose_compute(config.device, config.precision))
+        target, space = config.target, config.label_space
+        frames = {"adapt": identified(target.images, open_frames(target.images))}
+        if target.test is not None:
+            frames["test"] = identified(target.test, open_labelled_frames(target.test, space))
+        return cls(name, config, methods, source.sha256, frames, choose_compute(config.device, config.precision))
 
     @property
     def folder(self) -> Path:
@@ -80,6 +90,7 @@ class Comparison:
 
         Raises:
             ConfigError: the row changes a key that does not exist, or to a value that is not valid, or the preset.
+            DataError: the method learns from source frames, and some are missing.
         """
         if "preset" in row.changes:
             raise ConfigError(
@@ -93,8 +104,9 @@ class Comparison:
         adaptation = validated(AdaptationConfig, values, place=f"methods row {row.title!r}")
         changes = _difference(base.model_dump(mode="json"), adaptation.model_dump(mode="json"))
         settings = {**self._shared_settings(seed), "adaptation": adaptation}
-        if adaptation.method.needs.source:
-            settings["source_frames"] = self.config.source.frames
+        labelled = self.config.source.frames
+        if adaptation.method.needs.source and labelled is not None:
+            settings["source_frames"] = identified(labelled, open_labelled_frames(labelled, self.config.label_space))
         mark = fingerprint(settings, self.compute)
         config = self._config_of(mark, seed).model_copy(update={"adaptation": adaptation})
         return Cell(mark, config, changes, f"{self.name}: {row.title}, seed {seed}")
@@ -136,7 +148,7 @@ class Comparison:
 
     def _shared_settings(self, seed: int) -> dict[str, Any]:
         return {
-            "target": self.config.target,
+            "target": self.frames,
             "model": self.config.model,
             "space": self.config.label_space,
             "seed": seed,

@@ -49,7 +49,7 @@ def baselines_path(comparison: Comparison) -> Path:
     config = comparison.config
     settings = {
         **initial_settings(config),
-        "target": config.target,
+        "target": comparison.frames,
         "source": comparison.source_sha256,
     }
     return comparison.folder / "cells" / f"baselines_{fingerprint(settings, comparison.compute)}.json"
