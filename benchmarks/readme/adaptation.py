@@ -1,47 +1,9 @@
 """What an adaptation step costs, as docs/training.md shows it."""
 
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
-
-from pydantic import ValidationError
-
 from benchmarks.adaptation.document import AdaptationDocument
 from benchmarks.tables import markdown_table, number
-from runtime.errors import DataError
 
-__all__ = ["adaptation_of", "read_adaptation", "step_results"]
-
-HOW = "python -m benchmarks readme --adaptation runs/adaptation.json"
-
-
-def adaptation_of(document: Mapping[str, Any]) -> AdaptationDocument:
-    """The document of `python -m benchmarks adapt`, every step included: it is small.
-
-    Raises:
-        DataError: it is none of that command.
-    """
-    try:
-        return AdaptationDocument.model_validate(document)
-    except ValidationError as error:
-        raise DataError(
-            f"the document ({error.errors()[0]['msg']}) is not one that `python -m benchmarks adapt` wrote; give that "
-            "command's adaptation.json"
-        ) from error
-
-
-def read_adaptation(path: Path) -> AdaptationDocument:
-    """Read the committed figures.
-
-    Raises:
-        DataError: the file is not there, or not one that `adaptation_of` made.
-    """
-    try:
-        return AdaptationDocument.model_validate_json(path.read_text(encoding="utf-8"))
-    except (OSError, ValidationError) as error:
-        raise DataError(
-            f"{path} does not hold figures of an adaptation step ({error}); write it again with `{HOW}`"
-        ) from error
+__all__ = ["step_results"]
 
 
 def step_results(document: AdaptationDocument) -> str:

@@ -4,7 +4,6 @@ The whole document has every class, cost and setting, and lies in the folder of 
 """
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field, NonNegativeInt, ValidationError
@@ -12,7 +11,7 @@ from pydantic import Field, NonNegativeInt, ValidationError
 from runtime.config import StrictModel
 from runtime.errors import DataError
 
-__all__ = ["DataFigures", "Figure", "Kind", "MethodFigures", "Shown", "extract_of", "read_extract"]
+__all__ = ["DataFigures", "Figure", "Kind", "MethodFigures", "Shown", "extract_of"]
 
 SIGNIFICANT = 0.05
 # A row of the table that takes IAPC+ apart: see `benchmarks.methods.rows.plus_rows`.
@@ -89,21 +88,6 @@ def extract_of(document: Mapping[str, Any]) -> MethodFigures:
         raise DataError(
             f"the document ({type(error).__name__}: {error}) is not one that `python -m benchmarks methods` wrote with "
             "the table `methods` and a labelled test set; give that command's methods.json"
-        ) from error
-
-
-def read_extract(path: Path) -> MethodFigures:
-    """Read the figures of the pages.
-
-    Raises:
-        DataError: the file is not there, or not one that `extract_of` made.
-    """
-    try:
-        return MethodFigures.model_validate_json(path.read_text(encoding="utf-8"))
-    except (OSError, ValidationError) as error:
-        raise DataError(
-            f"{path} does not hold the figures of the pages ({error}); write it again with "
-            "`python -m benchmarks readme --methods runs/methods/methods.json`"
         ) from error
 
 

@@ -1,50 +1,28 @@
 """The bundle beside its peers, as docs/benchmarks.md and README.md show it."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from benchmarks.peers.document import PeerRow, PeersDocument
+from benchmarks.readme.figures import document_of
 from benchmarks.tables import ABSENT, change, markdown_table, number, share
 from runtime.errors import DataError
 
-__all__ = ["peers_brief", "peers_of", "peers_results", "read_peers"]
-
-HOW = "python -m benchmarks readme --peers runs/resnet101/peers.json"
+__all__ = ["peers_brief", "peers_of", "peers_results"]
 
 
 def peers_of(document: Mapping[str, Any]) -> PeersDocument:
-    """The document of `python -m benchmarks peers`, every sample included: it is small.
+    """The document of `python -m benchmarks peers`.
 
     Raises:
-        DataError: it is none of that command.
+        DataError: it is none of that command, or the runtime's choice has no score in it.
     """
-    try:
-        found = PeersDocument.model_validate(document)
-    except ValidationError as error:
-        raise DataError(
-            f"the document ({error.errors()[0]['msg']}) is not one that `python -m benchmarks peers` wrote; give that "
-            "command's peers.json"
-        ) from error
-    if not found.chosen.samples_ns:
+    found = document_of(document, PeersDocument, "peers", "peers.json")
+    if not any(row.is_ours for row in found.rows) or not found.chosen.samples_ns:
         raise DataError(
             "the document has no score for the runtime's choice, so there is nothing to tell; run `peers` again"
         )
     return found
-
-
-def read_peers(path: Path) -> PeersDocument:
-    """Read the committed figures.
-
-    Raises:
-        DataError: the file is not there, or not one that `peers_of` made.
-    """
-    try:
-        return PeersDocument.model_validate_json(path.read_text(encoding="utf-8"))
-    except (OSError, ValidationError) as error:
-        raise DataError(f"{path} does not hold figures of peers ({error}); write it again with `{HOW}`") from error
 
 
 def peers_results(document: PeersDocument) -> str:

@@ -6,9 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.readme.adaptation import adaptation_of, read_adaptation, step_results
-from benchmarks.readme.extract import extract_of, read_extract
-from benchmarks.readme.peers import peers_brief, peers_of, peers_results, read_peers
+from benchmarks.adaptation.document import AdaptationDocument
+from benchmarks.peers.document import PeersDocument
+from benchmarks.readme.adaptation import step_results
+from benchmarks.readme.extract import MethodFigures, extract_of
+from benchmarks.readme.figures import document_of, read_figures
+from benchmarks.readme.peers import peers_brief, peers_of, peers_results
 from benchmarks.readme.table import every_method, results
 from runtime.command import say
 from runtime.config import StrictModel
@@ -25,12 +28,12 @@ END = "<!-- end -->"
 class Source:
     """Where figures come from and where they are shown.
 
-    `figures` is the committed file, `read` reads it, `extract` makes it from the document of a command; `tables` has
-    for each page the name of its table and what makes it from the figures.
+    `figures` is the committed file of a `model`, which `extract` makes from the document of a command; `tables` has for
+    each page the name of its table and what makes it from the figures.
     """
 
     figures: Path
-    read: Callable[[Path], Any]
+    model: type[StrictModel]
     extract: Callable[[Mapping[str, Any]], StrictModel]
     tables: Mapping[str, tuple[str, Callable[[Any], str]]]
 
@@ -38,20 +41,20 @@ class Source:
 SOURCES: Mapping[str, Source] = {
     "methods": Source(
         Path("docs/figures/methods.json"),
-        read_extract,
+        MethodFigures,
         extract_of,
         {"README.md": ("methods", results), "docs/methods_guide.md": ("every method", every_method)},
     ),
     "peers": Source(
         Path("docs/figures/peers.json"),
-        read_peers,
+        PeersDocument,
         peers_of,
         {"README.md": ("speed", peers_brief), "docs/benchmarks.md": ("peers", peers_results)},
     ),
     "adaptation": Source(
         Path("docs/figures/adaptation.json"),
-        read_adaptation,
-        adaptation_of,
+        AdaptationDocument,
+        lambda document: document_of(document, AdaptationDocument, "adapt", "adaptation.json"),
         {"docs/training.md": ("step", step_results)},
     ),
 }
@@ -70,7 +73,10 @@ def write_readme(documents: Mapping[str, Path], *, root: Path = ROOT) -> Mapping
     """
     # All of it is seen to be right before anything takes the place of what was there.
     new = {name: SOURCES[name].extract(_document(path)) for name, path in documents.items()}
-    figures = {name: new.get(name) or source.read(root / source.figures) for name, source in SOURCES.items()}
+    figures = {
+        name: new.get(name) or read_figures(root / source.figures, source.model, name)
+        for name, source in SOURCES.items()
+    }
     pages = {page for source in SOURCES.values() for page in source.tables}
     before = {page: _page(root / page) for page in sorted(pages)}
     after = dict(before)

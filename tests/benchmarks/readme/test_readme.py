@@ -13,6 +13,7 @@ from benchmarks.floor.floor import Floor
 from benchmarks.peers.document import PeerRow, PeersDocument
 from benchmarks.readme.adaptation import step_results
 from benchmarks.readme.extract import extract_of
+from benchmarks.readme.figures import read_figures
 from benchmarks.readme.peers import peers_brief, peers_results
 from benchmarks.readme.table import every_method, results
 from benchmarks.readme.write import ROOT, SOURCES, Source, filled, write_readme
@@ -131,7 +132,7 @@ def root(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(("page", "table", "make", "source"), PLACES)
 def test_page_says_what_the_committed_figures_say(page: str, table: str, make: Any, source: Source) -> None:
     text = (ROOT / page).read_text(encoding="utf-8")
-    expected = filled(text, table, make(source.read(ROOT / source.figures)), page)
+    expected = filled(text, table, make(read_figures(ROOT / source.figures, source.model, "x")), page)
     assert expected == text, "run `make readme`; its tables are never typed"
 
 
