@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import training.trainer
@@ -14,6 +15,7 @@ from benchmarks.methods.cells.run_cell import run_cell
 from benchmarks.methods.config import MethodsConfig, OracleConfig
 from benchmarks.methods.rows.row import ALL
 from runtime.config import load_config
+from runtime.images import write_png
 from training.config import TrainingConfig
 
 MakeRun = Callable[..., str]
@@ -94,11 +96,17 @@ def test_cell_depends_on_seed_steps_rate_and_the_statistics_it_starts_from(
 @pytest.mark.parametrize(
     ("override", "why"),
     [
-        ("target.adapt={layout: folder, root: anywhere}", "the target's training frames have no labels: layout folder"),
+        (
+            "target.adapt={{layout: folder, root: {frames}}}",
+            "the target's training frames have no labels: layout folder",
+        ),
         ("target.test=null", "there is no labelled test set to measure it on"),
     ],
 )
 def test_there_is_none_without_labels(make_run: MakeRun, tmp_path: Path, override: str, why: str) -> None:
+    (tmp_path / "frames").mkdir()
+    write_png(tmp_path / "frames/a.png", np.zeros((64, 96, 3), dtype=np.uint8))
+    override = override.format(frames=tmp_path / "frames")
     assert why in (why_no_oracle(comparison_in(tmp_path, make_run, METHODS, override)) or "")
 
 
