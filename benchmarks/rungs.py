@@ -63,8 +63,8 @@ class Promise(NamedTuple):
         """Why a label agreement is too small; None where it is not."""
         if agreement >= self.floor:
             return None
-        recorded = "nothing" if self.recorded is None else f"{self.recorded:.6f}"
-        return f"label agreement {agreement:.6f}, expected at least {self.floor:.6f} (the manifest has {recorded})"
+        recorded = "" if self.recorded is None else f" (the manifest has {self.recorded:.6f})"
+        return f"label agreement {agreement:.6f}, expected at least {self.floor:.6f}{recorded}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,7 +42,7 @@ def _on_cpu(given: Given, stack: ExitStack) -> Segment | NotRun:
 
 
 def _int8_on_cpu(given: Given, stack: ExitStack) -> Segment | NotRun:
-    """Unsigned activations and a scale for each channel: here its fastest way, and no worse than its default."""
+    """Unsigned activations and a scale for each channel: faster here than its default, mIoU within 0.05 of that."""
     from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process
 

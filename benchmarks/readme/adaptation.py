@@ -1,7 +1,7 @@
 """What an adaptation step costs, as docs/training.md shows it."""
 
 from benchmarks.adaptation.document import AdaptationDocument
-from benchmarks.tables import markdown_table, number
+from benchmarks.tables import markdown_table, number, share
 
 __all__ = ["step_results"]
 
@@ -16,6 +16,7 @@ def step_results(document: AdaptationDocument) -> str:
         ["images/s", *(number(found.images_per_s, 3) for found in document.contenders)],
         ["against the plain step", "1", *speedups],
         ["peak memory, torch's own included", _gib(plain.peak_bytes), *memory],
+        ["largest difference of a loss at the first step", "-", *(share(found.loss_difference, 2) for found in ours)],
     ]
     environment, config = document.environment, document.config
     height, width = config["crop_hw"]

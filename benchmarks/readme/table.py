@@ -111,7 +111,7 @@ def _with_their_optimizer(figures: MethodFigures) -> str:
     if not found:
         return ""
     told = _listed([f"{_told(figure, 1)} on {_name(name)}" for name, figure in found.items()])
-    return f" {PLUS} has AdamW and whole frames, the others SGD and crops; with SGD it reaches {told}."
+    return f" {PLUS} has AdamW and whole frames, the other methods SGD and crops; with SGD it reaches {told}."
 
 
 def _tested(figures: MethodFigures) -> str:

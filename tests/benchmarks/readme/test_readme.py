@@ -85,7 +85,7 @@ def beside_peer(ours_ms: float) -> PeersDocument:
 def adaptation_document() -> AdaptationDocument:
     """A plain step of ten seconds in 3 GiB, and two that take half and a quarter of both."""
 
-    def step(name: str, precision: str, share: float) -> MeasuredStep:
+    def step(name: str, precision: str, share: float, loss_difference: float = 0.0) -> MeasuredStep:
         return MeasuredStep(
             name=name,
             precision=precision,
@@ -94,12 +94,12 @@ def adaptation_document() -> AdaptationDocument:
             peak_bytes=int(3 * 2**30 * share),
             resident_before_bytes=1,
             parts_s={},
-            loss_difference=0.0,
+            loss_difference=loss_difference,
         )
 
     return AdaptationDocument(
         created_unix_s=0,
-        contenders=(step("plain", "fp32", 1.0), step("iapc", "fp32", 0.5), step("iapc", "bf16", 0.25)),
+        contenders=(step("plain", "fp32", 1.0), step("iapc", "fp32", 0.5, 0.001), step("iapc", "bf16", 0.25, 0.25)),
         speedup_vs_plain={"fp32": 2.0, "bf16": 4.0},
         memory_vs_plain={"fp32": 0.5, "bf16": 0.25},
         loading=(),
@@ -164,6 +164,7 @@ def test_an_adaptation_step_is_shown_beside_the_plain_one() -> None:
     assert "| images/s | 0.100 | 0.200 | 0.400 |" in text
     assert "| against the plain step | 1 | **2.00x** | **4.00x** |" in text
     assert "3.00 GiB | 1.50 GiB (0.50x) | 0.75 GiB (0.25x) |" in text
+    assert "| largest difference of a loss at the first step | - | 0.10% | 25.00% |" in text
     assert "`resnet101`, crops of 512x256, batch 1; medians of 3 steps each" in text
 
 
